@@ -74,7 +74,11 @@ impl Uuid {
         for (position, digit) in digits.iter().enumerate() {
             let value = ALPHABET.iter().position(|letter| letter == digit)? as u128;
             // The last digit carries two bits of the id and four of padding.
-            bits = if position == 21 { bits << 2 | value >> 4 } else { bits << 6 | value };
+            bits = if position == 21 {
+                bits << 2 | value >> 4
+            } else {
+                bits << 6 | value
+            };
         }
         Some(Self(bits.to_be_bytes()))
     }
@@ -86,7 +90,11 @@ impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bits = u128::from_be_bytes(self.0);
         for position in 0..22 {
-            let index = if position == 21 { (bits & 3) << 4 } else { bits >> (122 - 6 * position) & 63 };
+            let index = if position == 21 {
+                (bits & 3) << 4
+            } else {
+                bits >> (122 - 6 * position) & 63
+            };
             write!(f, "{}", ALPHABET[index as usize] as char)?;
         }
         Ok(())

@@ -1,0 +1,121 @@
+//! Requests and responses with their headers.
+//!
+//! On the wire every frame is preceded by its length as a 32-bit number; [`request`] and [`response`] include it.
+
+use crate::{
+    messages::{ApiKey, Message, Request, RequestHeader, ResponseHeader},
+    primitives::{DecodeError, EncodeError, Frame, Reader, Str, Writer},
+};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The version of the header before a request.
+///
+/// Only ControlledShutdown 0 ever had header 0, and Kafka 4 dropped it.
+pub const fn request_header_version(key: ApiKey, version: i16) -> i16 {
+    if version >= key.flexible_from() { 2 } else { 1 }
+}
+
+/// The version of the header before a response.
+///
+/// ApiVersions is always answered with header 0: the client cannot know yet what the broker speaks (KIP-511).
+pub const fn response_header_version(key: ApiKey, version: i16) -> i16 {
+    if matches!(key, ApiKey::ApiVersions) || version < key.flexible_from() {
+        0
+    } else {
+        1
+    }
+}
+
+/// What the first bytes of a request say, readable even where the API or its version is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prelude {
+    /// The number of the API.
+    pub api_key: i16,
+    /// The version of the API.
+    pub api_version: i16,
+    /// What the response has to repeat.
+    pub correlation_id: i32,
+}
+
+impl Prelude {
+    /// Reads the prelude from the front of a frame (without its length).
+    ///
+    /// # Errors
+    /// The frame has fewer than eight bytes.
+    pub fn peek(frame: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(frame.clone());
+        Ok(Self {
+            api_key: reader.i16()?,
+            api_version: reader.i16()?,
+            correlation_id: reader.i32()?,
+        })
+    }
+}
+
+/// Splits a frame (without its length) into its header and a reader that stands at the body.
+///
+/// # Errors
+/// The header is malformed for `key` and `version`.
+pub fn split_request(frame: Bytes, key: ApiKey, version: i16) -> Result<(RequestHeader, Reader), DecodeError> {
+    let mut reader = Reader::new(frame);
+    let header = RequestHeader::decode(&mut reader, request_header_version(key, version))?;
+    Ok((header, reader))
+}
+
+/// A whole request with its length.
+///
+/// # Errors
+/// A field holds a value that `version` cannot carry.
+pub fn request<R: Request>(
+    request: &R,
+    version: i16,
+    correlation_id: i32,
+    client_id: &str,
+) -> Result<Frame, EncodeError> {
+    let header = RequestHeader {
+        request_api_key: R::KEY as i16,
+        request_api_version: version,
+        correlation_id,
+        client_id: Some(Str::from(client_id)),
+    };
+    let mut writer = Writer::with_capacity(128);
+    header.encode(&mut writer, request_header_version(R::KEY, version));
+    request.encode(&mut writer, version);
+    with_length(writer)
+}
+
+/// A whole response with its length.
+///
+/// # Errors
+/// A field holds a value that `version` cannot carry.
+pub fn response<M: Message>(key: ApiKey, version: i16, correlation_id: i32, body: &M) -> Result<Frame, EncodeError> {
+    let mut writer = Writer::with_capacity(128);
+    ResponseHeader { correlation_id }.encode(&mut writer, response_header_version(key, version));
+    body.encode(&mut writer, version);
+    with_length(writer)
+}
+
+/// Takes the header off a response frame (without its length): the correlation id and a reader at the body.
+///
+/// # Errors
+/// The header is malformed for `key` and `version`.
+pub fn split_response(frame: Bytes, key: ApiKey, version: i16) -> Result<(i32, Reader), DecodeError> {
+    let mut reader = Reader::new(frame);
+    let header = ResponseHeader::decode(&mut reader, response_header_version(key, version))?;
+    Ok((header.correlation_id, reader))
+}
+
+fn with_length(writer: Writer) -> Result<Frame, EncodeError> {
+    let mut frame = writer.finish()?;
+    let length = frame.len();
+    let prefix = u32::try_from(length).ok().filter(|length| *length <= i32::MAX as u32);
+    let prefix = prefix.ok_or(EncodeError::TooLong(length))?;
+    let first = frame.pieces.first().map_or(0, Bytes::len);
+    let mut head = BytesMut::with_capacity(4 + first);
+    head.put_u32(prefix);
+    if let Some(first) = frame.pieces.first_mut() {
+        head.extend_from_slice(first);
+        *first = head.freeze();
+    }
+    Ok(frame)
+}

@@ -1,0 +1,247 @@
+//! Encoding into a chain of buffers.
+
+use super::Str;
+use crate::ids::Uuid;
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Why a message cannot be written in a version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A field holds a value that the version cannot carry.
+    #[error("{field} cannot be written in version {version}")]
+    NotInVersion {
+        /// Structure and field.
+        field: &'static str,
+        /// The version asked for.
+        version: i16,
+    },
+    /// A string of more than 32,767 bytes in a version with 16-bit lengths, or a frame above 2 GiB.
+    #[error("a value of {0} bytes is too long")]
+    TooLong(usize),
+}
+
+/// Byte fields from this size on are linked into the frame instead of copied.
+const LINK_FROM_BYTES: usize = 2048;
+
+/// Lays down primitive values.
+///
+/// The first error is kept and returned by [`Writer::finish`]: generated code stays free of error paths.
+#[derive(Debug, Default)]
+pub struct Writer {
+    done: Vec<Bytes>,
+    buffer: BytesMut,
+    error: Option<EncodeError>,
+}
+
+/// Encoded bytes, in one or more pieces that follow one another on the wire.
+#[derive(Clone, Debug, Default)]
+pub struct Frame {
+    /// The pieces; none is empty unless it is the only one.
+    pub pieces: Vec<Bytes>,
+}
+
+impl Frame {
+    /// How many bytes all pieces have.
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes in one piece; copies if there are several.
+    pub fn into_bytes(mut self) -> Bytes {
+        if self.pieces.len() == 1 {
+            return self.pieces.remove(0);
+        }
+        let mut joined = BytesMut::with_capacity(self.len());
+        self.pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+        joined.freeze()
+    }
+}
+
+macro_rules! fixed {
+    ($($name:ident: $put:ident),*) => {
+        $(
+            #[doc = concat!("A big-endian `", stringify!($name), "`.")]
+            #[inline]
+            pub fn $name(&mut self, value: $name) {
+                self.buffer.$put(value);
+            }
+        )*
+    };
+}
+
+impl Writer {
+    /// A writer with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            buffer: BytesMut::with_capacity(capacity),
+            ..Self::default()
+        }
+    }
+
+    fixed!(i8: put_i8, i16: put_i16, u16: put_u16, i32: put_i32, u32: put_u32, i64: put_i64, f64: put_f64);
+
+    /// One byte.
+    pub fn bool(&mut self, value: bool) {
+        self.buffer.put_u8(value.into());
+    }
+
+    /// Sixteen bytes.
+    pub fn uuid(&mut self, value: Uuid) {
+        self.buffer.put_slice(&value.0);
+    }
+
+    /// Seven bits a byte, the lowest first.
+    pub fn unsigned_varint(&mut self, mut value: u32) {
+        while value >= 0x80 {
+            self.buffer.put_u8(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.buffer.put_u8(value as u8);
+    }
+
+    /// Notes that `field` holds what `version` cannot carry.
+    pub fn refuse(&mut self, field: &'static str, version: i16) {
+        self.fail(EncodeError::NotInVersion { field, version });
+    }
+
+    fn fail(&mut self, error: EncodeError) {
+        self.error.get_or_insert(error);
+    }
+
+    /// A string.
+    pub fn string(&mut self, value: &Str, flexible: bool) {
+        let length = value.len();
+        match i16::try_from(length) {
+            _ if flexible => self.compact_length(length),
+            Ok(short) => self.i16(short),
+            Err(_) => self.fail(EncodeError::TooLong(length)),
+        }
+        self.buffer.put_slice(value.as_bytes());
+    }
+
+    /// A string or null.
+    pub fn nullable_string(&mut self, value: Option<&Str>, flexible: bool) {
+        match value {
+            Some(value) => self.string(value, flexible),
+            None if flexible => self.unsigned_varint(0),
+            None => self.i16(-1),
+        }
+    }
+
+    /// Bytes; a large field is linked, not copied.
+    pub fn bytes(&mut self, value: &Bytes, flexible: bool) {
+        self.length(value.len(), flexible);
+        self.raw(value);
+    }
+
+    /// Bytes or null.
+    pub fn nullable_bytes(&mut self, value: Option<&Bytes>, flexible: bool) {
+        match value {
+            Some(value) => self.bytes(value, flexible),
+            None => self.null(flexible),
+        }
+    }
+
+    /// Bytes without a length before them.
+    pub fn raw(&mut self, value: &Bytes) {
+        if value.len() < LINK_FROM_BYTES {
+            self.buffer.put_slice(value);
+        } else {
+            self.close_buffer();
+            self.done.push(value.clone());
+        }
+    }
+
+    fn close_buffer(&mut self) {
+        if !self.buffer.is_empty() {
+            self.done.push(self.buffer.split().freeze());
+        }
+    }
+
+    fn length(&mut self, length: usize, flexible: bool) {
+        match i32::try_from(length) {
+            _ if flexible => self.compact_length(length),
+            Ok(length) => self.i32(length),
+            Err(_) => self.fail(EncodeError::TooLong(length)),
+        }
+    }
+
+    fn compact_length(&mut self, length: usize) {
+        match u32::try_from(length + 1) {
+            Ok(length) => self.unsigned_varint(length),
+            Err(_) => self.fail(EncodeError::TooLong(length)),
+        }
+    }
+
+    fn null(&mut self, flexible: bool) {
+        if flexible {
+            self.unsigned_varint(0)
+        } else {
+            self.i32(-1)
+        }
+    }
+
+    /// Says whether the nullable structure that follows is there.
+    pub fn presence(&mut self, is_present: bool) {
+        self.i8(if is_present { 1 } else { -1 });
+    }
+
+    /// An array.
+    pub fn array<T>(&mut self, elements: &[T], flexible: bool, mut write: impl FnMut(&mut Self, &T)) {
+        self.length(elements.len(), flexible);
+        elements.iter().for_each(|element| write(self, element));
+    }
+
+    /// An array or null.
+    pub fn nullable_array<T>(&mut self, elements: Option<&[T]>, flexible: bool, write: impl FnMut(&mut Self, &T)) {
+        match elements {
+            Some(elements) => self.array(elements, flexible, write),
+            None => self.null(flexible),
+        }
+    }
+
+    /// One tagged field: its tag, its size and what `write` lays down.
+    pub fn tagged_field(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
+        let mut value = Self::default();
+        write(&mut value);
+        self.unsigned_varint(tag);
+        self.unsigned_varint(value.len() as u32);
+        if let Some(error) = value.error.take() {
+            self.fail(error);
+        }
+        value.close_buffer();
+        value.done.iter().for_each(|piece| self.raw(piece));
+    }
+
+    /// How many bytes have been laid down.
+    pub fn len(&self) -> usize {
+        self.buffer.len() + self.done.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Whether nothing has been laid down.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes laid down.
+    ///
+    /// # Errors
+    /// The first value that could not be written.
+    pub fn finish(mut self) -> Result<Frame, EncodeError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if self.done.is_empty() {
+            return Ok(Frame {
+                pieces: vec![self.buffer.freeze()],
+            });
+        }
+        self.close_buffer();
+        Ok(Frame { pieces: self.done })
+    }
+}
