@@ -115,6 +115,11 @@ fn the_cap_is_exact() {
             text,
             "{compression:?}"
         );
+        assert_eq!(
+            decompress(compression, &deflated, usize::MAX).unwrap(),
+            text,
+            "{compression:?}"
+        );
         let limit_bytes = text.len() - 1;
         let refused = decompress(compression, &deflated, limit_bytes);
         assert_eq!(
