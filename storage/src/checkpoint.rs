@@ -56,8 +56,14 @@ pub(crate) fn read_entries<T>(
     path: &Path,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>, CheckpointError> {
-    let content = read_file(disk, path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
-    let malformed = |line| CheckpointError::Malformed { path: path.into(), line };
+    let content = read_file(disk, path).map_err(|source| CheckpointError::Io {
+        path: path.into(),
+        source,
+    })?;
+    let malformed = |line| CheckpointError::Malformed {
+        path: path.into(),
+        line,
+    };
     let content = content.unwrap_or_default();
     let text = std::str::from_utf8(&content).map_err(|_| malformed(1))?;
     let mut lines = text.lines();
@@ -66,7 +72,9 @@ pub(crate) fn read_entries<T>(
         Some(VERSION) => {}
         Some(_) => return Err(malformed(1)),
     }
-    let Some(count) = lines.next() else { return Ok(Vec::new()) };
+    let Some(count) = lines.next() else {
+        return Ok(Vec::new());
+    };
     let count: usize = count.parse().map_err(|_| malformed(2))?;
     let mut entries = Vec::new();
     for (at, line) in lines.enumerate() {

@@ -130,7 +130,11 @@ pub(crate) struct FileSlot {
 
 impl FileSlot {
     pub(crate) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { disk, path, file: Mutex::new(None) }
+        Self {
+            disk,
+            path,
+            file: Mutex::new(None),
+        }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {

@@ -43,8 +43,10 @@ impl LeaderEpochs {
     pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Self, CheckpointError> {
         let parse = |line: &str| {
             let (epoch, start_offset) = line.split_once(' ')?;
-            let entry =
-                EpochEntry { epoch: LeaderEpoch(epoch.parse().ok()?), start_offset: start_offset.parse().ok()? };
+            let entry = EpochEntry {
+                epoch: LeaderEpoch(epoch.parse().ok()?),
+                start_offset: start_offset.parse().ok()?,
+            };
             (entry.epoch.is_some() && entry.start_offset >= 0).then_some(entry)
         };
         let mut epochs = Self::default();
@@ -77,7 +79,11 @@ impl LeaderEpochs {
         {
             return false;
         }
-        while self.entries.last().is_some_and(|last| last.epoch >= epoch || last.start_offset >= start_offset) {
+        while self
+            .entries
+            .last()
+            .is_some_and(|last| last.epoch >= epoch || last.start_offset >= start_offset)
+        {
             self.entries.pop();
         }
         self.entries.push(EpochEntry { epoch, start_offset });
@@ -96,7 +102,10 @@ impl LeaderEpochs {
             return None;
         }
         if self.latest()? == epoch {
-            return Some(EpochEndOffset { epoch, end_offset: log_end_offset });
+            return Some(EpochEndOffset {
+                epoch,
+                end_offset: log_end_offset,
+            });
         }
         let above = self.entries.partition_point(|entry| entry.epoch <= epoch);
         let end_offset = self.entries.get(above)?.start_offset;
@@ -139,7 +148,11 @@ mod tests {
     #[test]
     fn the_end_of_an_epoch_is_where_the_next_one_starts() {
         let epochs = epochs(&[(0, 0), (3, 5)]);
-        let end = |epoch| epochs.end_offset_for(LeaderEpoch(epoch), 10).map(|end| (end.epoch.0, end.end_offset));
+        let end = |epoch| {
+            epochs
+                .end_offset_for(LeaderEpoch(epoch), 10)
+                .map(|end| (end.epoch.0, end.end_offset))
+        };
         assert_eq!(end(0), Some((0, 5)));
         assert_eq!(end(1), Some((0, 5)));
         assert_eq!(end(2), Some((0, 5)));
@@ -152,7 +165,13 @@ mod tests {
     fn an_epoch_older_than_the_log_ends_where_the_log_begins() {
         let epochs = epochs(&[(4, 100), (6, 200)]);
         let end = epochs.end_offset_for(LeaderEpoch(2), 300);
-        assert_eq!(end, Some(EpochEndOffset { epoch: LeaderEpoch(2), end_offset: 100 }));
+        assert_eq!(
+            end,
+            Some(EpochEndOffset {
+                epoch: LeaderEpoch(2),
+                end_offset: 100
+            })
+        );
     }
 
     #[test]

@@ -126,7 +126,8 @@ impl Log {
     /// Up to where read_committed consumers may read: the high watermark, or where the first transaction begins whose
     /// end is not below it.
     pub fn last_stable_offset(&self) -> Offset {
-        self.high_watermark().min(self.first_unstable_offset.load(Ordering::Acquire))
+        self.high_watermark()
+            .min(self.first_unstable_offset.load(Ordering::Acquire))
     }
 
     /// Up to where the log is known to be on disk. A power loss takes nothing before it.
@@ -142,6 +143,14 @@ impl Log {
     /// Bytes of all batches, without indexes and preallocated room.
     pub fn size_bytes(&self) -> u64 {
         self.segments.read().iter().map(|segment| segment.size_bytes()).sum()
+    }
+
+    /// Base offset of the first segment that is on disk. It is below the log start offset where that was moved.
+    pub fn first_segment_offset(&self) -> Offset {
+        self.segments
+            .read()
+            .first()
+            .map_or(self.log_start_offset(), |first| first.base_offset())
     }
 
     /// Number of segments, the active one included.

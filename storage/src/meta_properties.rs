@@ -70,16 +70,26 @@ pub enum MetaPropertiesError {
 /// writes it.
 pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>, MetaPropertiesError> {
     let path = dir.join(FILE);
-    let content = read_file(disk, &path).map_err(|source| MetaPropertiesError::Io { path: path.clone(), source })?;
+    let content = read_file(disk, &path).map_err(|source| MetaPropertiesError::Io {
+        path: path.clone(),
+        source,
+    })?;
     let Some(content) = content else { return Ok(None) };
     let mut properties = parse(&String::from_utf8_lossy(&content));
     let version = properties.remove("version").unwrap_or_default();
     if version != "1" {
         return Err(MetaPropertiesError::UnsupportedVersion { path, version });
     }
-    let invalid = |key| MetaPropertiesError::Invalid { path: path.clone(), key };
+    let invalid = |key| MetaPropertiesError::Invalid {
+        path: path.clone(),
+        key,
+    };
     let cluster_id = properties.remove("cluster.id").filter(|id| !id.is_empty());
-    let node_id = properties.remove("node.id").and_then(|id| id.parse().ok()).map(NodeId).filter(|id| id.is_some());
+    let node_id = properties
+        .remove("node.id")
+        .and_then(|id| id.parse().ok())
+        .map(NodeId)
+        .filter(|id| id.is_some());
     let directory_id = match properties.remove("directory.id") {
         Some(id) => Uuid::parse(&id).ok_or_else(|| invalid("directory.id"))?,
         None => Uuid::ZERO,
@@ -107,7 +117,10 @@ pub fn write(disk: &dyn Disk, dir: &Path, properties: &MetaProperties) -> io::Re
 }
 
 fn parse(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
     lines
         .filter_map(|line| line.split_once('='))
         .map(|(key, value)| (unescape(key.trim()), unescape(value.trim())))
@@ -161,7 +174,12 @@ mod tests {
     fn a_file_of_another_version_or_without_its_keys_is_refused() {
         let dir = scratch("meta-properties-bad");
         assert_eq!(read(&RealDisk, dir.path()).unwrap(), None);
-        for text in ["version=0\nbroker.id=1\n", "version=1\ncluster.id=x\n", "version=1\nnode.id=1\n", ""] {
+        for text in [
+            "version=0\nbroker.id=1\n",
+            "version=1\ncluster.id=x\n",
+            "version=1\nnode.id=1\n",
+            "",
+        ] {
             std::fs::write(dir.path().join(FILE), text).unwrap();
             assert!(read(&RealDisk, dir.path()).is_err(), "{text}");
         }

@@ -33,5 +33,9 @@ pub fn read_topic_id(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Uuid>> {
 /// Writes the topic id, durably.
 pub fn write_topic_id(disk: &dyn Disk, dir: &Path, topic_id: Uuid) -> io::Result<()> {
     // Kafka writes no line end after the id.
-    replace_file(disk, &dir.join(FILE), format!("version: 0\ntopic_id: {topic_id}").as_bytes())
+    replace_file(
+        disk,
+        &dir.join(FILE),
+        format!("version: 0\ntopic_id: {topic_id}").as_bytes(),
+    )
 }

@@ -85,8 +85,16 @@ pub(crate) struct ProducerBatch {
 impl ProducerBatch {
     /// The batch with this header and these bytes at `base_offset`.
     pub(crate) fn new(header: BatchHeader, bytes: &[u8], base_offset: Offset) -> Self {
-        let marker = header.attributes.is_control().then(|| end_marker(&header, bytes)).flatten();
-        Self { header, base_offset, marker }
+        let marker = header
+            .attributes
+            .is_control()
+            .then(|| end_marker(&header, bytes))
+            .flatten();
+        Self {
+            header,
+            base_offset,
+            marker,
+        }
     }
 
     pub(crate) fn last_offset(&self) -> Offset {
@@ -129,7 +137,12 @@ pub struct ProducerDescription {
     pub current_txn_start_offset: Option<Offset>,
 }
 
-const NO_BATCH: AppendedBatch = AppendedBatch { last_sequence: -1, last_offset: -1, offset_delta: 0, timestamp: -1 };
+const NO_BATCH: AppendedBatch = AppendedBatch {
+    last_sequence: -1,
+    last_offset: -1,
+    offset_delta: 0,
+    timestamp: -1,
+};
 
 impl Producer {
     const UNKNOWN: Self = Self {
@@ -177,7 +190,9 @@ impl Producer {
         }
         if let Some(marker) = batch.marker {
             return match self.coordinator_epoch > marker.coordinator_epoch {
-                true => Err(Rejection::CoordinatorFenced { current: self.coordinator_epoch }),
+                true => Err(Rejection::CoordinatorFenced {
+                    current: self.coordinator_epoch,
+                }),
                 false => Ok(()),
             };
         }
@@ -200,7 +215,9 @@ impl Producer {
             return Err(Rejection::Duplicate(*kept));
         }
         match self.batches().first() {
-            Some(oldest) if first <= last && last < oldest.first_sequence() && oldest.first_sequence() - last < 1 << 30 => {
+            Some(oldest)
+                if first <= last && last < oldest.first_sequence() && oldest.first_sequence() - last < 1 << 30 =>
+            {
                 Err(Rejection::DuplicateOfForgotten { last_sequence: last })
             }
             _ => Ok(()),
@@ -221,7 +238,10 @@ impl Producer {
         if first_sequence == expected {
             return Ok(());
         }
-        Err(Rejection::OutOfOrderSequence { expected, first_sequence })
+        Err(Rejection::OutOfOrderSequence {
+            expected,
+            first_sequence,
+        })
     }
 
     /// Makes the batch known. Returns the transaction that it ends: where it began, and whether it was aborted.
@@ -311,7 +331,12 @@ impl ProducerState {
         self.open.remove(&first_offset);
         self.unreplicated.insert(first_offset, last_offset);
         let last_stable_offset = self.open.keys().next().copied().unwrap_or(last_offset + 1);
-        is_aborted.then_some(AbortedTransaction { producer_id: id, first_offset, last_offset, last_stable_offset })
+        is_aborted.then_some(AbortedTransaction {
+            producer_id: id,
+            first_offset,
+            last_offset,
+            last_stable_offset,
+        })
     }
 
     /// Where the first transaction begins that is open, or whose end is not replicated yet.

@@ -82,11 +82,13 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
             epochs.assign(entry.epoch, entry.start_offset);
         }
     });
-    let (mut producers, last_snapshot) =
-        load_producers(disk, dir, &segments, log_end_offset, checked.rebuilt_from)?;
+    let (mut producers, last_snapshot) = load_producers(disk, dir, &segments, log_end_offset, checked.rebuilt_from)?;
     producers.expire(options.now_ms, options.config.producer_id_expiration_ms);
     let first_timestamp = active.first_timestamp()?;
-    let writer = checked.writer.take().filter(|writer| Arc::ptr_eq(writer.segment(), &active));
+    let writer = checked
+        .writer
+        .take()
+        .filter(|writer| Arc::ptr_eq(writer.segment(), &active));
     Ok(Loaded {
         writer: writer.unwrap_or_else(|| Writer::new(active, first_timestamp, options.now_ms)),
         is_dir_dirty: !options.is_clean || is_before_start || log_end_offset == log_start_offset,
@@ -102,12 +104,7 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
 }
 
 /// Removes all segments and begins with an empty one at `offset`.
-fn start_over(
-    disk: &Arc<dyn Disk>,
-    dir: &Path,
-    segments: &mut Vec<Arc<Segment>>,
-    offset: Offset,
-) -> io::Result<()> {
+fn start_over(disk: &Arc<dyn Disk>, dir: &Path, segments: &mut Vec<Arc<Segment>>, offset: Offset) -> io::Result<()> {
     while let Some(segment) = segments.pop() {
         remove_segment_files(&**disk, dir, segment.base_offset())?;
     }
@@ -154,7 +151,9 @@ fn replay(
     state: &mut ProducerState,
     rebuilt_from: Option<Offset>,
 ) -> Result<(), ScanError> {
-    let Some(first) = segment.find(from)? else { return Ok(()) };
+    let Some(first) = segment.find(from)? else {
+        return Ok(());
+    };
     for found in Scan::new(segment, first.position..segment.size_bytes()) {
         let found = found?;
         let header = found.header;

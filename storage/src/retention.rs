@@ -77,7 +77,11 @@ mod tests {
     }
 
     fn config(retention_ms: i64, retention_bytes: i64) -> LogConfig {
-        LogConfig { retention_ms, retention_bytes, ..LogConfig::default() }
+        LogConfig {
+            retention_ms,
+            retention_bytes,
+            ..LogConfig::default()
+        }
     }
 
     #[test]
@@ -85,14 +89,21 @@ mod tests {
         let segments = segments(&[1_000, 2_000, 3_000]);
         assert_eq!(expired_count(&segments, &config(1_000, -1), 0, 30, 2_000), 0);
         assert_eq!(expired_count(&segments, &config(1_000, -1), 0, 30, 2_001), 1);
-        assert_eq!(expired_count(&segments, &config(1_000, -1), 0, 30, 9_000), 3, "the active segment goes too");
+        assert_eq!(
+            expired_count(&segments, &config(1_000, -1), 0, 30, 9_000),
+            3,
+            "the active segment goes too"
+        );
     }
 
     #[test]
     fn without_limits_everything_stays() {
         let segments = segments(&[1, 2, 3]);
         assert_eq!(expired_count(&segments, &config(-1, -1), 0, 30, i64::MAX), 0);
-        let kept = LogConfig { is_deleted: false, ..config(0, 0) };
+        let kept = LogConfig {
+            is_deleted: false,
+            ..config(0, 0)
+        };
         assert_eq!(expired_count(&segments, &kept, 0, 30, i64::MAX), 0);
     }
 
@@ -100,7 +111,11 @@ mod tests {
     fn size_retention_keeps_at_least_the_limit() {
         let segments = segments(&[1, 2, 3]);
         for (limit, expected) in [(300, 0), (201, 0), (200, 1), (199, 1), (100, 2), (0, 3)] {
-            assert_eq!(expired_count(&segments, &config(-1, limit), 0, 30, 0), expected, "retention.bytes={limit}");
+            assert_eq!(
+                expired_count(&segments, &config(-1, limit), 0, 30, 0),
+                expected,
+                "retention.bytes={limit}"
+            );
         }
     }
 
@@ -112,9 +127,16 @@ mod tests {
 
     #[test]
     fn what_is_below_the_log_start_goes_under_every_policy() {
-        let kept = LogConfig { is_deleted: false, ..config(-1, -1) };
+        let kept = LogConfig {
+            is_deleted: false,
+            ..config(-1, -1)
+        };
         assert_eq!(expired_count(&segments(&[1, 2, 3]), &kept, 20, 30, 0), 2);
-        assert_eq!(expired_count(&segments(&[1, 2, 3]), &kept, 30, 30, 0), 2, "the active segment is not before it");
+        assert_eq!(
+            expired_count(&segments(&[1, 2, 3]), &kept, 30, 30, 0),
+            2,
+            "the active segment is not before it"
+        );
     }
 
     #[test]

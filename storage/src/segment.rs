@@ -82,7 +82,10 @@ impl Segment {
             offsets: OffsetIndex::create(disk.clone(), path(dir, base_offset, "index"), base_offset),
             times: TimeIndex::create(disk.clone(), path(dir, base_offset, "timeindex"), base_offset),
             txns: TxnIndex::create(disk.clone(), path(dir, base_offset, "txnindex")),
-            largest: Mutex::new(Some(TimestampOffset { timestamp: -1, offset: base_offset })),
+            largest: Mutex::new(Some(TimestampOffset {
+                timestamp: -1,
+                offset: base_offset,
+            })),
         };
         segment.log.open(OpenMode::Create)?;
         Ok(segment)
@@ -116,7 +119,10 @@ impl Segment {
         if let Some(known) = *largest {
             return Ok(known);
         }
-        let none = TimestampOffset { timestamp: -1, offset: self.base_offset };
+        let none = TimestampOffset {
+            timestamp: -1,
+            offset: self.base_offset,
+        };
         let read = self.times.last()?.unwrap_or(none);
         *largest = Some(read);
         Ok(read)
@@ -132,7 +138,10 @@ impl Segment {
 
     /// Finds the largest timestamp anew: that of the last index entry, or of a batch behind it.
     pub(crate) fn look_for_largest(&self) -> Result<(), ScanError> {
-        let none = TimestampOffset { timestamp: -1, offset: self.base_offset };
+        let none = TimestampOffset {
+            timestamp: -1,
+            offset: self.base_offset,
+        };
         let mut largest = self.times.last()?.unwrap_or(none);
         let start = match largest.timestamp {
             -1 => 0,
@@ -141,7 +150,10 @@ impl Segment {
         for found in Scan::new(self, start..self.size_bytes()) {
             let header = found?.header;
             if header.max_timestamp > largest.timestamp {
-                largest = TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() };
+                largest = TimestampOffset {
+                    timestamp: header.max_timestamp,
+                    offset: header.last_offset(),
+                };
             }
         }
         *self.largest.lock() = Some(largest);
@@ -200,7 +212,11 @@ impl Segment {
     ) -> Result<Option<Batches>, ScanError> {
         let Some(first) = self.find(from)? else { return Ok(None) };
         let base_offset = first.header.base_offset;
-        let mut batches = Batches { bytes: Bytes::new(), base_offset, next_offset: from };
+        let mut batches = Batches {
+            bytes: Bytes::new(),
+            base_offset,
+            next_offset: from,
+        };
         let first_bytes = first.header.size_bytes();
         if first.header.last_offset() >= upper_bound || (first_bytes > max_bytes && !at_least_one) {
             return Ok(Some(batches));

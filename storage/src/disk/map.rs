@@ -48,14 +48,35 @@ pub(super) fn map_tail(
     range: Range<u64>,
     written: u64,
 ) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)> {
-    assert!(range.start % PAGE_BYTES == 0, "a window starts at a page, not at {}", range.start);
-    assert!(range.start <= written && written <= range.end, "{written} is outside of {range:?}");
+    assert!(
+        range.start % PAGE_BYTES == 0,
+        "a window starts at a page, not at {}",
+        range.start
+    );
+    assert!(
+        range.start <= written && written <= range.end,
+        "{written} is outside of {range:?}"
+    );
     let allocated = file.metadata()?.len();
-    assert!(range.end <= allocated, "a window up to {} over a file of {allocated} would fault", range.end);
+    assert!(
+        range.end <= allocated,
+        "a window up to {} over a file of {allocated} would fault",
+        range.end
+    );
     let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let memory = MmapOptions::new().offset(range.start).len(len).map_raw(&**file)?;
-    let window = Arc::new(Window { memory, start: range.start, written: AtomicU64::new(written) });
-    Ok((Box::new(MapWriter { window: window.clone(), file: file.clone() }), window))
+    let window = Arc::new(Window {
+        memory,
+        start: range.start,
+        written: AtomicU64::new(written),
+    });
+    Ok((
+        Box::new(MapWriter {
+            window: window.clone(),
+            file: file.clone(),
+        }),
+        window,
+    ))
 }
 
 impl Window {
@@ -77,7 +98,11 @@ impl TailWriter for MapWriter {
         let written = self.written();
         let len: usize = parts.iter().map(|part| part.len()).sum();
         let end = written + len as u64;
-        assert!(end <= self.end(), "{len} bytes at {written} do not fit before {}", self.end());
+        assert!(
+            end <= self.end(),
+            "{len} bytes at {written} do not fit before {}",
+            self.end()
+        );
         if len >= CALL_FROM_BYTES {
             write_all(&self.file, parts, written)?;
         } else {
@@ -109,7 +134,11 @@ impl TailReader for Window {
         );
         let from = (range.start - self.start) as usize;
         let len = (range.end - range.start) as usize;
-        Ok(Bytes::from_owner(Slice { window: self, from, len }))
+        Ok(Bytes::from_owner(Slice {
+            window: self,
+            from,
+            len,
+        }))
     }
 }
 

@@ -24,7 +24,10 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
+        options
+            .read(true)
+            .write(mode != OpenMode::Read)
+            .create(mode == OpenMode::Create);
         Ok(Arc::new(RealFile(Arc::new(options.open(path)?))))
     }
 
@@ -32,7 +35,10 @@ impl Disk for RealDisk {
         let metadata = fs::metadata(path)?;
         let age = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let modified_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        Ok(FileStatus { len_bytes: metadata.len(), modified_ms })
+        Ok(FileStatus {
+            len_bytes: metadata.len(),
+            modified_ms,
+        })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -56,7 +62,10 @@ impl Disk for RealDisk {
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             if let Ok(name) = entry.file_name().into_string() {
-                entries.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
+                entries.push(DirEntry {
+                    name,
+                    is_dir: entry.file_type()?.is_dir(),
+                });
             }
         }
         entries.sort_by(|one, other| one.name.cmp(&other.name));

@@ -35,12 +35,21 @@ impl<const WIDTH: usize> Entries<WIDTH> {
             Err(error) => return Err(error),
         };
         let written = usize::try_from(len_bytes).unwrap_or(usize::MAX) / WIDTH;
-        Ok(Self { slot, state: RwLock::new(State { written, pending: Vec::new() }) })
+        Ok(Self {
+            slot,
+            state: RwLock::new(State {
+                written,
+                pending: Vec::new(),
+            }),
+        })
     }
 
     /// An index that is known to have no file yet.
     pub(super) fn create(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { slot: FileSlot::new(disk, path), state: RwLock::default() }
+        Self {
+            slot: FileSlot::new(disk, path),
+            state: RwLock::default(),
+        }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -64,7 +73,11 @@ impl<const WIDTH: usize> Entries<WIDTH> {
         {
             let state = self.state.read();
             if let Some(at) = at.checked_sub(state.written) {
-                let bytes = state.pending.chunks_exact(WIDTH).nth(at).ok_or(io::ErrorKind::UnexpectedEof)?;
+                let bytes = state
+                    .pending
+                    .chunks_exact(WIDTH)
+                    .nth(at)
+                    .ok_or(io::ErrorKind::UnexpectedEof)?;
                 return fixed(bytes);
             }
         }

@@ -32,11 +32,17 @@ pub(crate) struct OffsetIndex {
 
 impl OffsetIndex {
     pub(crate) fn open(disk: Arc<dyn Disk>, path: PathBuf, base_offset: Offset) -> io::Result<Self> {
-        Ok(Self { base_offset, entries: Entries::open(disk, path)? })
+        Ok(Self {
+            base_offset,
+            entries: Entries::open(disk, path)?,
+        })
     }
 
     pub(crate) fn create(disk: Arc<dyn Disk>, path: PathBuf, base_offset: Offset) -> Self {
-        Self { base_offset, entries: Entries::create(disk, path) }
+        Self {
+            base_offset,
+            entries: Entries::create(disk, path),
+        }
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -34,11 +34,17 @@ pub(crate) struct TimeIndex {
 
 impl TimeIndex {
     pub(crate) fn open(disk: Arc<dyn Disk>, path: PathBuf, base_offset: Offset) -> io::Result<Self> {
-        Ok(Self { base_offset, entries: Entries::open(disk, path)? })
+        Ok(Self {
+            base_offset,
+            entries: Entries::open(disk, path)?,
+        })
     }
 
     pub(crate) fn create(disk: Arc<dyn Disk>, path: PathBuf, base_offset: Offset) -> Self {
-        Self { base_offset, entries: Entries::create(disk, path) }
+        Self {
+            base_offset,
+            entries: Entries::create(disk, path),
+        }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -63,7 +69,10 @@ impl TimeIndex {
 
     /// The last entry whose timestamp is below `timestamp`: up to its offset nothing is as late as that.
     pub(crate) fn before(&self, timestamp: TimestampMs) -> io::Result<Option<TimestampOffset>> {
-        match self.entries.count_before(|entry| self.decode(entry).timestamp < timestamp)? {
+        match self
+            .entries
+            .count_before(|entry| self.decode(entry).timestamp < timestamp)?
+        {
             0 => Ok(None),
             count => Ok(Some(self.decode(&self.entries.entry(count - 1)?))),
         }

@@ -41,11 +41,15 @@ pub(crate) struct TxnIndex {
 
 impl TxnIndex {
     pub(crate) fn open(disk: Arc<dyn Disk>, path: PathBuf) -> io::Result<Self> {
-        Ok(Self { entries: Entries::open(disk, path)? })
+        Ok(Self {
+            entries: Entries::open(disk, path)?,
+        })
     }
 
     pub(crate) fn create(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { entries: Entries::create(disk, path) }
+        Self {
+            entries: Entries::create(disk, path),
+        }
     }
 
     pub(crate) fn push(&self, aborted: &AbortedTransaction) {

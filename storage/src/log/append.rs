@@ -4,9 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 
 use ottla_protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
-use ottla_protocol::records::batch::{
-    HEADER_BYTES, batches, set_base_offset, set_leader_epoch, set_log_append_time,
-};
+use ottla_protocol::records::batch::{HEADER_BYTES, batches, set_base_offset, set_leader_epoch, set_log_append_time};
 use ottla_protocol::records::{BatchError, BatchHeader};
 
 use super::{Appender, Log};
@@ -152,7 +150,9 @@ impl Log {
     ) -> Result<(Appended, Option<super::roll::Sealing>), AppendError> {
         let log_end_offset = self.log_end_offset();
         plan(append, log_end_offset, batches)?;
-        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Err(AppendError::Empty) };
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
+            return Err(AppendError::Empty);
+        };
         let mut appended = Appended {
             base_offset: first.base_offset,
             last_offset: last.last_offset(),
@@ -186,7 +186,9 @@ impl Log {
         let mut position = appender.writer.segment().size_bytes();
         for batch in batches {
             let interval_bytes = appender.config.index_interval_bytes;
-            appender.writer.index(&batch.header, batch.last_offset(), position, interval_bytes);
+            appender
+                .writer
+                .index(&batch.header, batch.last_offset(), position, interval_bytes);
             position += batch.header.size_bytes() as u64;
             let epoch = match append.origin {
                 AppendOrigin::Replica => batch.header.partition_leader_epoch,
@@ -201,7 +203,9 @@ impl Log {
                 appender.writer.segment().txns.push(&aborted);
             }
         }
-        let log_end_offset = batches.last().map_or(self.log_end_offset(), |batch| batch.last_offset() + 1);
+        let log_end_offset = batches
+            .last()
+            .map_or(self.log_end_offset(), |batch| batch.last_offset() + 1);
         self.publish_first_unstable(&appender.producers);
         appender.writer.publish(position);
         self.log_end_offset.store(log_end_offset, Ordering::Release);
@@ -218,7 +222,10 @@ fn plan(append: &Append<'_>, log_end_offset: Offset, planned: &mut Vec<ProducerB
             _ => next_offset,
         };
         if base_offset < next_offset {
-            return Err(AppendError::UnexpectedOffset { base_offset, log_end_offset: next_offset });
+            return Err(AppendError::UnexpectedOffset {
+                base_offset,
+                log_end_offset: next_offset,
+            });
         }
         if let Some(append_time) = append.log_append_time {
             header.max_timestamp = append_time;
@@ -235,19 +242,25 @@ fn refuse(header: &BatchHeader, rejection: Rejection) -> Result<AppendedBatch, A
     let producer_id = header.producer_id;
     Err(match rejection {
         Rejection::Duplicate(original) => return Ok(original),
-        Rejection::DuplicateOfForgotten { last_sequence } => {
-            AppendError::DuplicateSequence { producer_id, last_sequence }
-        }
-        Rejection::OutOfOrderSequence { expected, first_sequence } => {
-            AppendError::OutOfOrderSequence { producer_id, expected, first_sequence }
-        }
-        Rejection::InvalidProducerEpoch { current } => {
-            AppendError::InvalidProducerEpoch { producer_id, current, epoch: header.producer_epoch }
-        }
+        Rejection::DuplicateOfForgotten { last_sequence } => AppendError::DuplicateSequence {
+            producer_id,
+            last_sequence,
+        },
+        Rejection::OutOfOrderSequence {
+            expected,
+            first_sequence,
+        } => AppendError::OutOfOrderSequence {
+            producer_id,
+            expected,
+            first_sequence,
+        },
+        Rejection::InvalidProducerEpoch { current } => AppendError::InvalidProducerEpoch {
+            producer_id,
+            current,
+            epoch: header.producer_epoch,
+        },
         Rejection::TransactionIsOpen => AppendError::InvalidTransactionState { producer_id },
-        Rejection::CoordinatorFenced { current } => {
-            AppendError::TransactionCoordinatorFenced { producer_id, current }
-        }
+        Rejection::CoordinatorFenced { current } => AppendError::TransactionCoordinatorFenced { producer_id, current },
     })
 }
 
@@ -256,7 +269,9 @@ fn copy(appender: &mut Appender, append: &Append<'_>, batches: &[ProducerBatch])
     let len = append.batches.len() as u64;
     let segment_bytes = appender.config.segment_bytes;
     if append.origin == AppendOrigin::Replica {
-        return appender.writer.append(&[IoSlice::new(append.batches)], len, segment_bytes);
+        return appender
+            .writer
+            .append(&[IoSlice::new(append.batches)], len, segment_bytes);
     }
     if let ([batch], None) = (batches, append.log_append_time) {
         let (header, records) = append.batches.split_at(HEADER_BYTES);
@@ -264,7 +279,9 @@ fn copy(appender: &mut Appender, append: &Append<'_>, batches: &[ProducerBatch])
         stamped.copy_from_slice(header);
         set_base_offset(&mut stamped, batch.base_offset);
         set_leader_epoch(&mut stamped, append.leader_epoch);
-        return appender.writer.append(&[IoSlice::new(&stamped), IoSlice::new(records)], len, segment_bytes);
+        return appender
+            .writer
+            .append(&[IoSlice::new(&stamped), IoSlice::new(records)], len, segment_bytes);
     }
     let mut stamped = append.batches.to_vec();
     let mut rest = &mut stamped[..];

@@ -61,6 +61,8 @@ impl Log {
             return Ok(());
         }
         let epochs = self.epochs.read().clone();
-        epochs.write(&*self.disk, &self.dir).inspect_err(|_| self.are_epochs_dirty.store(true, Ordering::Release))
+        epochs
+            .write(&*self.disk, &self.dir)
+            .inspect_err(|_| self.are_epochs_dirty.store(true, Ordering::Release))
     }
 }

@@ -59,7 +59,9 @@ impl Log {
             claim(&*disk, dir, expected)?;
         }
         let loaded = load(&disk, dir, options)?;
-        let high_watermark = options.high_watermark.clamp(loaded.log_start_offset, loaded.log_end_offset);
+        let high_watermark = options
+            .high_watermark
+            .clamp(loaded.log_start_offset, loaded.log_end_offset);
         let mut producers = loaded.producers;
         producers.on_high_watermark(high_watermark);
         let recovery_point = match options.is_clean {
@@ -81,7 +83,10 @@ impl Log {
             recovery_point: AtomicI64::new(recovery_point),
             truncations: AtomicU64::new(0),
             syncing: Mutex::new(()),
-            unflushed: Mutex::new(Unflushed { is_dir_dirty: loaded.is_dir_dirty, ..Unflushed::default() }),
+            unflushed: Mutex::new(Unflushed {
+                is_dir_dirty: loaded.is_dir_dirty,
+                ..Unflushed::default()
+            }),
             doomed: Mutex::default(),
             is_offline: AtomicBool::new(false),
             recovery: loaded.recovery,
@@ -102,9 +107,11 @@ impl Log {
 fn claim(disk: &dyn Disk, dir: &Path, expected: Uuid) -> Result<(), OpenError> {
     let failed = |error| OpenError::Io { dir: dir.into(), error };
     match read_topic_id(disk, dir).map_err(failed)? {
-        Some(found) if found != expected => {
-            Err(OpenError::InconsistentTopicId { dir: dir.into(), expected, found })
-        }
+        Some(found) if found != expected => Err(OpenError::InconsistentTopicId {
+            dir: dir.into(),
+            expected,
+            found,
+        }),
         Some(_) => Ok(()),
         None => write_topic_id(disk, dir, expected).map_err(failed),
     }

@@ -126,7 +126,11 @@ impl Log {
             return Err(ReadError::OffsetOutOfRange { offset: from, valid });
         }
         let upper_bound = upper_bound.min(valid.end);
-        let mut slice = ReadSlice { records: Records::Memory(Bytes::new()), base_offset: from, next_offset: from };
+        let mut slice = ReadSlice {
+            records: Records::Memory(Bytes::new()),
+            base_offset: from,
+            next_offset: from,
+        };
         if from >= upper_bound {
             return Ok(slice);
         }

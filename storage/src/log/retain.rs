@@ -73,7 +73,10 @@ impl Log {
     /// # Errors
     /// The disk's, after which the log is smaller nonetheless.
     pub fn apply_retention(&self, now_ms: TimestampMs) -> Result<usize, RetentionError> {
-        let failed = |error| RetentionError { dir: self.dir.display().to_string(), error };
+        let failed = |error| RetentionError {
+            dir: self.dir.display().to_string(),
+            error,
+        };
         let config = self.config();
         let ages = self.segment_ages().map_err(failed)?;
         let count = expired_count(&ages, &config, self.log_start_offset(), self.high_watermark(), now_ms);
@@ -92,14 +95,19 @@ impl Log {
             self.raise_log_start(first.base_offset());
             segments.drain(..count).collect()
         };
-        self.doom(&removed, now_ms.saturating_add(config.file_delete_delay_ms)).map_err(failed)?;
+        self.doom(&removed, now_ms.saturating_add(config.file_delete_delay_ms))
+            .map_err(failed)?;
         Ok(removed.len())
     }
 
     fn segment_ages(&self) -> io::Result<Vec<SegmentAge>> {
         let segments = self.all_segments();
         let log_end_offset = self.log_end_offset();
-        let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([log_end_offset]);
+        let ends = segments
+            .iter()
+            .skip(1)
+            .map(|next| next.base_offset())
+            .chain([log_end_offset]);
         let age = |(segment, end_offset): (&Arc<Segment>, Offset)| {
             Ok(SegmentAge {
                 end_offset,
@@ -113,8 +121,14 @@ impl Log {
 
     /// Renames the files of removed segments, the oldest first: a crash in between leaves a log without a hole.
     fn doom(&self, removed: &[Arc<Segment>], delete_at_ms: TimestampMs) -> io::Result<()> {
-        let mut doomed = Doomed { delete_at_ms, paths: Vec::new() };
-        self.unflushed.lock().sealed.retain(|sealed| !removed.iter().any(|gone| Arc::ptr_eq(gone, sealed)));
+        let mut doomed = Doomed {
+            delete_at_ms,
+            paths: Vec::new(),
+        };
+        self.unflushed
+            .lock()
+            .sealed
+            .retain(|sealed| !removed.iter().any(|gone| Arc::ptr_eq(gone, sealed)));
         for segment in removed {
             segment.release();
             let base_offset = segment.base_offset();
@@ -139,7 +153,11 @@ impl Log {
     /// # Errors
     /// The disk's. What is left goes when the log is opened again.
     pub fn remove_doomed_files(&self, now_ms: TimestampMs) -> io::Result<()> {
-        let due: Vec<Doomed> = self.doomed.lock().extract_if(.., |doomed| doomed.delete_at_ms <= now_ms).collect();
+        let due: Vec<Doomed> = self
+            .doomed
+            .lock()
+            .extract_if(.., |doomed| doomed.delete_at_ms <= now_ms)
+            .collect();
         for path in due.iter().flat_map(|doomed| &doomed.paths) {
             remove_if_exists(&*self.disk, path)?;
         }

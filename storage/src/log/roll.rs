@@ -37,10 +37,19 @@ impl Log {
         let size_bytes = append.batches.len() as u64;
         let segment_bytes = appender.config.segment_bytes;
         if size_bytes > segment_bytes {
-            return Err(AppendError::TooLarge { size_bytes, segment_bytes });
+            return Err(AppendError::TooLarge {
+                size_bytes,
+                segment_bytes,
+            });
         }
-        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(None) };
-        let largest = batches.iter().map(|batch| batch.header.max_timestamp).max().unwrap_or(-1);
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
+            return Ok(None);
+        };
+        let largest = batches
+            .iter()
+            .map(|batch| batch.header.max_timestamp)
+            .max()
+            .unwrap_or(-1);
         let segment = appender.writer.segment();
         let is_full = segment.size_bytes() + size_bytes > segment_bytes
             || is_index_full(segment, appender.config.segment_index_bytes)
@@ -81,12 +90,20 @@ impl Log {
         self.segments.write().push(segment);
         appender.last_snapshot = Some(base_offset);
         let snapshot = snapshot::encode(&appender.producers);
-        Ok(Some(Sealing { writer, snapshot, snapshot_offset: base_offset }))
+        Ok(Some(Sealing {
+            writer,
+            snapshot,
+            snapshot_offset: base_offset,
+        }))
     }
 
     /// Does for a rolled segment what need not be done under the append lock. What fails here is done by the next sync.
     pub(super) fn finish_roll(&self, sealing: Sealing) {
-        let Sealing { mut writer, snapshot, snapshot_offset } = sealing;
+        let Sealing {
+            mut writer,
+            snapshot,
+            snapshot_offset,
+        } = sealing;
         let outcome = writer
             .release()
             .and_then(|()| snapshot::write(&*self.disk, &self.dir, snapshot_offset, &snapshot));

@@ -121,7 +121,11 @@ impl Log {
             if appender.last_snapshot.is_some_and(|last| last >= offset) || offset == self.log_start_offset() {
                 return Ok(());
             }
-            (snapshot::encode(&appender.producers), offset, appender.last_snapshot.replace(offset))
+            (
+                snapshot::encode(&appender.producers),
+                offset,
+                appender.last_snapshot.replace(offset),
+            )
         };
         snapshot::write(&*self.disk, &self.dir, offset, &content)?;
         {
@@ -139,7 +143,10 @@ impl Log {
     }
 
     fn has_segment_at(&self, base_offset: Offset) -> bool {
-        self.segments.read().binary_search_by_key(&base_offset, |segment| segment.base_offset()).is_ok()
+        self.segments
+            .read()
+            .binary_search_by_key(&base_offset, |segment| segment.base_offset())
+            .is_ok()
     }
 
     /// Gives back what an idle log need not hold: the map, preallocated blocks, buffers and descriptors. The next

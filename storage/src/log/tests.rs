@@ -14,7 +14,11 @@ use crate::testing::{Scratch, scratch};
 mod basics;
 
 fn small_config() -> LogConfig {
-    LogConfig { segment_bytes: 4096, index_interval_bytes: 256, ..LogConfig::default() }
+    LogConfig {
+        segment_bytes: 4096,
+        index_interval_bytes: 256,
+        ..LogConfig::default()
+    }
 }
 
 fn open(dir: &Path, options: &LogOptions) -> Log {
@@ -22,11 +26,18 @@ fn open(dir: &Path, options: &LogOptions) -> Log {
 }
 
 fn clean() -> LogOptions {
-    LogOptions { config: small_config(), is_clean: true, ..LogOptions::default() }
+    LogOptions {
+        config: small_config(),
+        is_clean: true,
+        ..LogOptions::default()
+    }
 }
 
 fn unclean() -> LogOptions {
-    LogOptions { config: small_config(), ..LogOptions::default() }
+    LogOptions {
+        config: small_config(),
+        ..LogOptions::default()
+    }
 }
 
 /// A batch with a record for each of these timestamps, whose values have `len` bytes.
@@ -52,7 +63,13 @@ fn produced(id: i64, epoch: i16, first_sequence: i32, count: usize) -> Bytes {
 }
 
 fn client(batches: &[u8]) -> Append<'_> {
-    Append { batches, leader_epoch: LeaderEpoch(0), origin: AppendOrigin::Client, now_ms: 1_000, log_append_time: None }
+    Append {
+        batches,
+        leader_epoch: LeaderEpoch(0),
+        origin: AppendOrigin::Client,
+        now_ms: 1_000,
+        log_append_time: None,
+    }
 }
 
 fn append(log: &Log, batches: &[u8]) -> Appended {

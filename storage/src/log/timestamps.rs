@@ -69,7 +69,9 @@ impl Log {
             let is_meant = |time, offset| time >= timestamp && offset >= log_start_offset;
             let before = segment.times.before(timestamp).map_err(ScanError::Io)?;
             let position = match before {
-                Some(before) => segment.find(before.offset.saturating_add(1))?.map(|found| found.position),
+                Some(before) => segment
+                    .find(before.offset.saturating_add(1))?
+                    .map(|found| found.position),
                 None => Some(0),
             };
             let Some(position) = position else { continue };
@@ -117,8 +119,10 @@ fn find_record(
     let base_offset = header.base_offset;
     let batch = segment.bytes(found.range()).map_err(ScanError::Io)?;
     let compressed = batch.slice(HEADER_BYTES..);
-    let compression =
-        header.attributes.compression().map_err(|error| LookUpError::UnknownCodec { base_offset, error })?;
+    let compression = header
+        .attributes
+        .compression()
+        .map_err(|error| LookUpError::UnknownCodec { base_offset, error })?;
     let inflated = decompress(compression, &compressed, INFLATED_BYTES_MAX)
         .map_err(|error| LookUpError::Inflate { base_offset, error })?;
     for record in records(&inflated, header.records_count) {
@@ -126,7 +130,11 @@ fn find_record(
         let timestamp = timestamp_of(header, record.timestamp(header.base_timestamp));
         let offset = base_offset.saturating_add(record.offset_delta.into());
         if is_meant(timestamp, offset) {
-            return Ok(Some(TimestampAndOffset { timestamp, offset, leader_epoch: header.partition_leader_epoch }));
+            return Ok(Some(TimestampAndOffset {
+                timestamp,
+                offset,
+                leader_epoch: header.partition_leader_epoch,
+            }));
         }
     }
     Ok(None)

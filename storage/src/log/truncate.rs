@@ -43,7 +43,11 @@ impl Log {
                 self.cut_epochs(appender, self.log_end_offset());
                 return Ok(false);
             }
-            let is_within = self.segments.read().first().is_some_and(|first| first.base_offset() <= offset);
+            let is_within = self
+                .segments
+                .read()
+                .first()
+                .is_some_and(|first| first.base_offset() <= offset);
             match is_within {
                 true => self.cut_at(appender, offset, now_ms)?,
                 false => self.start_again(appender, offset, now_ms)?,
@@ -80,7 +84,9 @@ impl Log {
             let after = segments.partition_point(|segment| segment.base_offset() <= offset);
             segments.split_off(after)
         };
-        let Some(active) = self.segments.read().last().cloned() else { return Ok(()) };
+        let Some(active) = self.segments.read().last().cloned() else {
+            return Ok(());
+        };
         let found = active.find(offset)?;
         let log_end_offset = found.map_or(offset, |found| found.header.base_offset.min(offset));
         // Whoever looks from now on must not be sent to where the log no longer is.
@@ -140,7 +146,11 @@ impl Log {
         appender.producers = producers;
         appender.last_snapshot = last_snapshot;
         let mut unflushed = self.unflushed.lock();
-        let Unflushed { sealed, snapshots, is_dir_dirty } = &mut *unflushed;
+        let Unflushed {
+            sealed,
+            snapshots,
+            is_dir_dirty,
+        } = &mut *unflushed;
         sealed.retain(|segment| segment.base_offset() < appender.writer.segment().base_offset());
         snapshots.retain(|offset| *offset <= end);
         *is_dir_dirty = true;

@@ -92,7 +92,9 @@ fn encode_older_batches(bytes: &mut Vec<u8>, producers: &[(&ProducerId, &Produce
 }
 
 fn count(of: usize) -> [u8; 4] {
-    u32::try_from(of).expect("fewer producers than fit in memory").to_be_bytes()
+    u32::try_from(of)
+        .expect("fewer producers than fit in memory")
+        .to_be_bytes()
 }
 
 /// The state that `bytes` describe; `None` if they are not a whole and unharmed snapshot of version 1.
@@ -119,14 +121,22 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<ProducerState> {
 
 fn decode_producer(fields: &mut Fields<'_>) -> Option<(ProducerId, Producer)> {
     let id = ProducerId(fields.i64()?);
-    let mut producer = Producer { epoch: ProducerEpoch(fields.i16()?), ..Producer::UNKNOWN };
+    let mut producer = Producer {
+        epoch: ProducerEpoch(fields.i16()?),
+        ..Producer::UNKNOWN
+    };
     let (last_sequence, last_offset, offset_delta) = (fields.i32()?, fields.i64()?, fields.i32()?);
     producer.last_timestamp = fields.i64()?;
     producer.coordinator_epoch = fields.i32()?;
     producer.transaction_start = Some(fields.i64()?).filter(|start| *start >= 0);
     if last_offset >= 0 && offset_delta >= 0 {
         let timestamp = producer.last_timestamp;
-        producer.add_batch(AppendedBatch { last_sequence, last_offset, offset_delta, timestamp });
+        producer.add_batch(AppendedBatch {
+            last_sequence,
+            last_offset,
+            offset_delta,
+            timestamp,
+        });
     }
     Some((id, producer))
 }

@@ -78,7 +78,9 @@ fn has_good_indexes(segment: &Segment) -> io::Result<bool> {
 }
 
 fn is_last_entry_good(segment: &Segment) -> io::Result<bool> {
-    let Some(entry) = segment.offsets.last()? else { return Ok(true) };
+    let Some(entry) = segment.offsets.last()? else {
+        return Ok(true);
+    };
     if entry.position + HEADER_BYTES as u64 > segment.size_bytes() {
         return Ok(false);
     }
@@ -103,11 +105,22 @@ fn check_segment(
     };
     checked.rebuilt_from = checked.rebuilt_from.or(Some(next_offset));
     let file_bytes = segment.size_bytes();
-    let mut walk = Walk { segment, position, next_offset, piece: Bytes::new(), piece_start: 0 };
+    let mut walk = Walk {
+        segment,
+        position,
+        next_offset,
+        piece: Bytes::new(),
+        piece_start: 0,
+    };
     let mut writer = Writer::new(segment.clone(), first_timestamp, options.now_ms);
     while let Some(header) = walk.next_whole()? {
         let range_start = walk.position - header.size_bytes() as u64;
-        writer.index(&header, header.last_offset(), range_start, options.config.index_interval_bytes);
+        writer.index(
+            &header,
+            header.last_offset(),
+            range_start,
+            options.config.index_interval_bytes,
+        );
         note_epoch(&mut checked.epochs, &header);
     }
     recovery.checked_bytes += walk.position - position;
@@ -154,7 +167,10 @@ fn keep_indexes_below(segment: &Segment, from: Offset) -> Result<(u64, Offset), 
 fn note_epoch(epochs: &mut Vec<EpochEntry>, header: &BatchHeader) {
     let epoch = header.partition_leader_epoch;
     if epoch.is_some() && epochs.last().is_none_or(|last| epoch > last.epoch) {
-        epochs.push(EpochEntry { epoch, start_offset: header.base_offset });
+        epochs.push(EpochEntry {
+            epoch,
+            start_offset: header.base_offset,
+        });
     }
 }
 
@@ -170,7 +186,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Steps over the next batch; `None` where there is none that is good.
     fn next_whole(&mut self) -> io::Result<Option<BatchHeader>> {
-        let Ok(header) = BatchHeader::parse(&self.bytes(HEADER_BYTES as u64)?) else { return Ok(None) };
+        let Ok(header) = BatchHeader::parse(&self.bytes(HEADER_BYTES as u64)?) else {
+            return Ok(None);
+        };
         let batch = self.bytes(header.size_bytes() as u64)?;
         let fits = i32::try_from(header.last_offset() - self.segment.base_offset()).is_ok();
         if header.base_offset < self.next_offset || !fits || verify_crc(&batch).is_err() {

@@ -24,9 +24,7 @@ fn split(name: &str) -> Option<(Offset, &str)> {
 /// (`offset-epoch.checkpoint`) have other names and are not looked at.
 fn is_left_over(name: &str) -> bool {
     match split(name) {
-        Some((_, suffix)) => {
-            suffix.ends_with(".deleted") || suffix.ends_with(".cleaned") || suffix.ends_with(".tmp")
-        }
+        Some((_, suffix)) => suffix.ends_with(".deleted") || suffix.ends_with(".cleaned") || suffix.ends_with(".tmp"),
         None => false,
     }
 }
@@ -34,8 +32,12 @@ fn is_left_over(name: &str) -> bool {
 /// Removes left-overs and orphaned indexes, and opens the segments, by base offset. Each is taken to be as long as its
 /// file.
 pub(super) fn take_stock(disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<Vec<Arc<Segment>>> {
-    let names: Vec<String> =
-        disk.list(dir)?.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect();
+    let names: Vec<String> = disk
+        .list(dir)?
+        .into_iter()
+        .filter(|entry| !entry.is_dir)
+        .map(|entry| entry.name)
+        .collect();
     let mut segments = Vec::new();
     for name in &names {
         if is_left_over(name) {

@@ -33,7 +33,11 @@ pub enum ScanError {
 
 impl ScanError {
     pub(crate) fn corrupt(segment: &Segment, position: u64, error: BatchError) -> Self {
-        Self::Corrupt { path: segment.log_path().into(), position, error }
+        Self::Corrupt {
+            path: segment.log_path().into(),
+            position,
+            error,
+        }
     }
 }
 
@@ -61,7 +65,12 @@ pub(crate) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(segment: &'a Segment, range: Range<u64>) -> Self {
-        Self { segment, piece_start: range.start, range, piece: Bytes::new() }
+        Self {
+            segment,
+            piece_start: range.start,
+            range,
+            piece: Bytes::new(),
+        }
     }
 
     fn advance(&mut self) -> Result<Found, ScanError> {
@@ -72,7 +81,10 @@ impl<'a> Scan<'a> {
         let end = found.range().end;
         if end > self.range.end {
             let available_bytes = (self.range.end - position) as usize;
-            let error = BatchError::Truncated { needed_bytes: header.size_bytes(), available_bytes };
+            let error = BatchError::Truncated {
+                needed_bytes: header.size_bytes(),
+                available_bytes,
+            };
             return Err(ScanError::corrupt(self.segment, position, error));
         }
         self.range.start = end;
@@ -83,8 +95,7 @@ impl<'a> Scan<'a> {
     fn header_bytes(&mut self) -> io::Result<&[u8]> {
         let Range { start: position, end } = self.range;
         let wanted = (HEADER_BYTES as u64).min(end - position);
-        let is_there = self.piece_start <= position
-            && position + wanted <= self.piece_start + self.piece.len() as u64;
+        let is_there = self.piece_start <= position && position + wanted <= self.piece_start + self.piece.len() as u64;
         if !is_there {
             self.piece = self.segment.bytes(position..end.min(position + PIECE_BYTES))?;
             self.piece_start = position;

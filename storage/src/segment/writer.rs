@@ -33,7 +33,14 @@ pub(crate) struct Writer {
 impl Writer {
     /// Appends to a segment; `first_timestamp` is that of its first batch, if it has one.
     pub(crate) fn new(segment: Arc<Segment>, first_timestamp: Option<TimestampMs>, now_ms: TimestampMs) -> Self {
-        Self { segment, tail: None, earlier: Vec::new(), bytes_since_index: 0, first_timestamp, created_ms: now_ms }
+        Self {
+            segment,
+            tail: None,
+            earlier: Vec::new(),
+            bytes_since_index: 0,
+            first_timestamp,
+            created_ms: now_ms,
+        }
     }
 
     pub(crate) fn segment(&self) -> &Arc<Segment> {
@@ -59,7 +66,10 @@ impl Writer {
     /// # Errors
     /// Nothing of the parts is in the segment.
     pub(crate) fn append(&mut self, parts: &[IoSlice<'_>], len: u64, segment_bytes: u64) -> io::Result<()> {
-        let has_room = self.tail.as_ref().is_some_and(|tail| tail.written() + len <= tail.end());
+        let has_room = self
+            .tail
+            .as_ref()
+            .is_some_and(|tail| tail.written() + len <= tail.end());
         if !has_room {
             self.grow(len, segment_bytes)?;
         }
@@ -96,7 +106,10 @@ impl Writer {
         let written = self.segment.size_bytes();
         let needed = (written + len).next_multiple_of(PAGE_BYTES);
         let step = written.clamp(FIRST_STEP_BYTES, LAST_STEP_BYTES);
-        let wanted = (written + step).min(segment_bytes).next_multiple_of(PAGE_BYTES).max(needed);
+        let wanted = (written + step)
+            .min(segment_bytes)
+            .next_multiple_of(PAGE_BYTES)
+            .max(needed);
         let file = self.segment.file()?;
         // A disk that is nearly full may still have what this append needs.
         let end = match file.allocate(wanted) {

@@ -27,18 +27,27 @@ fn a_read_ends_at_whole_batches_and_at_the_bound() {
     for _ in 0..4 {
         append(&log, &batch(1));
     }
-    let len = |from, bound, max_bytes, at_least_one| {
-        log.read(from, bound, max_bytes, at_least_one).unwrap().records.len()
-    };
+    let len =
+        |from, bound, max_bytes, at_least_one| log.read(from, bound, max_bytes, at_least_one).unwrap().records.len();
     assert_eq!(len(0, 10, 2 * size + 1, true), 2 * size);
     assert_eq!(len(0, 10, 2 * size - 1, true), size);
-    assert_eq!(len(0, 10, 1, true), size, "KIP-74: the first batch comes, however large");
+    assert_eq!(
+        len(0, 10, 1, true),
+        size,
+        "KIP-74: the first batch comes, however large"
+    );
     assert_eq!(len(0, 10, 1, false), 0);
     assert_eq!(len(0, 3, 1 << 20, true), 3 * size);
     assert_eq!(len(2, 2, 1 << 20, true), 0);
     assert_eq!(len(4, 10, 1 << 20, true), 0, "the log end offset is valid and empty");
-    assert!(matches!(log.read(5, 10, 1, true), Err(ReadError::OffsetOutOfRange { offset: 5, .. })));
-    assert!(matches!(log.read(-1, 10, 1, true), Err(ReadError::OffsetOutOfRange { .. })));
+    assert!(matches!(
+        log.read(5, 10, 1, true),
+        Err(ReadError::OffsetOutOfRange { offset: 5, .. })
+    ));
+    assert!(matches!(
+        log.read(-1, 10, 1, true),
+        Err(ReadError::OffsetOutOfRange { .. })
+    ));
 }
 
 #[test]
@@ -65,7 +74,10 @@ fn a_closed_log_is_the_same_when_opened_again() {
         .filter(|entry| entry.file_name().to_string_lossy().ends_with(".log"))
         .map(|entry| entry.metadata().unwrap().len())
         .sum();
-    assert!(files < again.size_bytes() + 70_000, "nothing but the active segment is preallocated: {files}");
+    assert!(
+        files < again.size_bytes() + 70_000,
+        "nothing but the active segment is preallocated: {files}"
+    );
 }
 
 #[test]
