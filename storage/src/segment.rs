@@ -21,8 +21,8 @@ use ottla_protocol::records::batch::HEADER_BYTES;
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskFile, FileSlot, OpenMode, TailReader, read_exact};
-use crate::index::offset::OffsetIndex;
-use crate::index::time::{TimeIndex, TimestampOffset};
+use crate::index::offset::{self, OffsetIndex};
+use crate::index::time::{self, TimeIndex, TimestampOffset};
 use crate::index::txn::TxnIndex;
 
 pub use scan::ScanError;
@@ -128,12 +128,22 @@ impl Segment {
         Ok(read)
     }
 
-    /// Notes that the batch up to `offset` has `timestamp` as its largest.
-    fn raise_largest(&self, timestamp: TimestampMs, offset: Offset) -> io::Result<()> {
-        if timestamp > self.largest()?.timestamp {
-            *self.largest.lock() = Some(TimestampOffset { timestamp, offset });
+    /// Notes that the batch up to `offset` has `timestamp` as its largest. Returns the segment's largest.
+    fn raise_largest(&self, timestamp: TimestampMs, offset: Offset) -> io::Result<TimestampOffset> {
+        let largest = self.largest()?;
+        if timestamp <= largest.timestamp {
+            return Ok(largest);
         }
-        Ok(())
+        let largest = TimestampOffset { timestamp, offset };
+        *self.largest.lock() = Some(largest);
+        Ok(largest)
+    }
+
+    /// Size that the larger of offset and time index has with another entry.
+    fn index_bytes(&self) -> u64 {
+        let offsets = self.offsets.count() * offset::ENTRY_BYTES;
+        let times = (self.times.count() + 1) * time::ENTRY_BYTES;
+        offsets.max(times) as u64
     }
 
     /// Finds the largest timestamp anew: that of the last index entry, or of a batch behind it.

@@ -12,7 +12,6 @@ use ottla_protocol::ids::{Offset, TimestampMs};
 
 use super::append::{Append, AppendError};
 use super::{Appender, Log};
-use crate::index::{offset, time};
 use crate::producer_state::{ProducerBatch, snapshot};
 use crate::segment::Segment;
 use crate::segment::writer::Writer;
@@ -52,7 +51,7 @@ impl Log {
             .unwrap_or(-1);
         let segment = appender.writer.segment();
         let is_full = segment.size_bytes() + size_bytes > segment_bytes
-            || is_index_full(segment, appender.config.segment_index_bytes)
+            || appender.writer.index_bytes() >= appender.config.segment_index_bytes
             || i32::try_from(last.last_offset() - segment.base_offset()).is_err();
         if !is_full && !self.is_old(appender, largest, append.now_ms) {
             return Ok(None);
@@ -129,10 +128,4 @@ impl Log {
         sealing.into_iter().for_each(|sealing| self.finish_roll(sealing));
         Ok(is_rolled)
     }
-}
-
-/// Whether an index has no room for another entry; the time index keeps one for when the segment is sealed.
-fn is_index_full(segment: &Segment, index_bytes: u64) -> bool {
-    segment.offsets.count() as u64 >= index_bytes / offset::ENTRY_BYTES as u64
-        || segment.times.count() as u64 + 1 >= index_bytes / time::ENTRY_BYTES as u64
 }

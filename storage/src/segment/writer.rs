@@ -28,18 +28,23 @@ pub(crate) struct Writer {
     /// Largest timestamp of the segment's first batch, from which its age counts.
     first_timestamp: Option<TimestampMs>,
     created_ms: TimestampMs,
+    /// What the segment knows as well, without its locks; `None` while nobody has asked it.
+    largest_timestamp: Option<TimestampMs>,
+    index_bytes: u64,
 }
 
 impl Writer {
     /// Appends to a segment; `first_timestamp` is that of its first batch, if it has one.
     pub(crate) fn new(segment: Arc<Segment>, first_timestamp: Option<TimestampMs>, now_ms: TimestampMs) -> Self {
         Self {
+            index_bytes: segment.index_bytes(),
             segment,
             tail: None,
             earlier: Vec::new(),
             bytes_since_index: 0,
             first_timestamp,
             created_ms: now_ms,
+            largest_timestamp: None,
         }
     }
 
@@ -79,21 +84,37 @@ impl Writer {
 
     /// Indexes the batch that was appended at `position`, which gave it its offsets.
     pub(crate) fn index(&mut self, header: &BatchHeader, last_offset: Offset, position: u64, interval_bytes: u64) {
-        let timestamp = header.max_timestamp;
-        self.first_timestamp.get_or_insert(timestamp);
-        let indexed = self.segment.raise_largest(timestamp, last_offset).and_then(|()| {
-            if self.bytes_since_index > interval_bytes {
-                self.segment.offsets.push(last_offset, position);
-                self.segment.times.push(self.segment.largest()?)?;
-                self.bytes_since_index = 0;
+        self.first_timestamp.get_or_insert(header.max_timestamp);
+        let is_later = self
+            .largest_timestamp
+            .is_none_or(|largest| header.max_timestamp > largest);
+        let is_due = self.bytes_since_index > interval_bytes;
+        if is_later || is_due {
+            let position = is_due.then_some(position);
+            if let Err(error) = self.add_entries(header.max_timestamp, last_offset, position) {
+                // An index may have gaps, so the append is good without the entry.
+                tracing::warn!(path = %self.segment.log_path().display(), %error, "a batch is not indexed");
             }
-            Ok(())
-        });
-        if let Err(error) = indexed {
-            // An index may have gaps, so the append is good without the entry.
-            tracing::warn!(path = %self.segment.log_path().display(), %error, "a batch is not indexed");
         }
         self.bytes_since_index += header.size_bytes() as u64;
+    }
+
+    fn add_entries(&mut self, timestamp: TimestampMs, last_offset: Offset, position: Option<u64>) -> io::Result<()> {
+        let segment = &self.segment;
+        let largest = segment.raise_largest(timestamp, last_offset)?;
+        self.largest_timestamp = Some(largest.timestamp);
+        if let Some(position) = position {
+            self.bytes_since_index = 0;
+            segment.offsets.push(last_offset, position);
+            segment.times.push(largest)?;
+            self.index_bytes = segment.index_bytes();
+        }
+        Ok(())
+    }
+
+    /// Size of the larger index, with room for the entry that sealing adds.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        self.index_bytes
     }
 
     /// Shows what was appended to the readers.
@@ -155,6 +176,8 @@ impl Writer {
         self.segment.times.truncate_to(offset)?;
         self.segment.txns.truncate_to(offset)?;
         self.bytes_since_index = 0;
+        self.largest_timestamp = None;
+        self.index_bytes = self.segment.index_bytes();
         if position == 0 {
             self.first_timestamp = None;
         }
