@@ -289,7 +289,7 @@ impl LogDir {
     /// # Errors
     /// The first log that could not be closed, or the disk's.
     pub fn close<'a>(
-        self,
+        &self,
         logs: impl IntoIterator<Item = (&'a TopicPartition, &'a Log)>,
         broker_epoch: i64,
     ) -> Result<(), LogDirError> {

@@ -71,8 +71,18 @@ fn impossible_lengths_and_other_protocols_close_the_connection() -> Outcome {
 fn unknown_apis_and_versions_close_the_connection_but_for_api_versions() -> Outcome {
     with_broker(|broker| {
         let metadata = ApiKey::Metadata as i16;
-        for (key, version) in [(-1, 0), (999, 0), (4, 0), (metadata, 99), (metadata, -1), (ApiKey::Fetch as i16, 0)] {
-            assert!(is_closed_by(broker, &request(key, version, &[0; 8]))?, "key {key} version {version}");
+        for (key, version) in [
+            (-1, 0),
+            (999, 0),
+            (4, 0),
+            (metadata, 99),
+            (metadata, -1),
+            (ApiKey::Fetch as i16, 0),
+        ] {
+            assert!(
+                is_closed_by(broker, &request(key, version, &[0; 8]))?,
+                "key {key} version {version}"
+            );
         }
         for version in [6, 99, i16::MAX] {
             let mut client = broker.connect()?;
@@ -81,7 +91,11 @@ fn unknown_apis_and_versions_close_the_connection_but_for_api_versions() -> Outc
             let response = ApiVersionsResponse::decode(&mut reader, 0)?;
             assert_eq!(correlation_id, 77);
             assert_eq!(code(response.error_code), ErrorCode::UnsupportedVersion);
-            let ranges: Vec<_> = response.api_keys.iter().map(|api| (api.api_key, api.max_version)).collect();
+            let ranges: Vec<_> = response
+                .api_keys
+                .iter()
+                .map(|api| (api.api_key, api.max_version))
+                .collect();
             assert_eq!(ranges, [(ApiKey::ApiVersions as i16, 5)]);
             // The connection goes on: the client asks again in a version that is there.
             assert_eq!(code(client.api_versions()?.error_code), ErrorCode::None);
@@ -104,7 +118,10 @@ fn counts_and_lengths_beyond_the_frame_close_the_connection() -> Outcome {
             (join, 0, &[0, 1, b'g', 0, 0]),
         ];
         for (key, version, body) in cases {
-            assert!(is_closed_by(broker, &request(key, version, body))?, "{key} v{version} {body:?}");
+            assert!(
+                is_closed_by(broker, &request(key, version, body))?,
+                "{key} v{version} {body:?}"
+            );
         }
         // A flexible version: varints that do not end, tags that repeat.
         let flexible = |body: &[u8]| {
@@ -164,9 +181,15 @@ fn a_request_behind_a_waiting_fetch_is_begun_and_ends_the_wait() -> Outcome {
         let fetch = client.send(&fetch_request("t", 0, 0, 60_000), 12)?;
         let produce = client.send(&produce_request("t", 0, batch(&[b"news"]), -1), 9)?;
         let fetched = client.receive::<FetchRequest>(12, fetch)?;
-        let records = fetched.responses[0].partitions[0].records.as_ref().map_or(0, Bytes::len);
+        let records = fetched.responses[0].partitions[0]
+            .records
+            .as_ref()
+            .map_or(0, Bytes::len);
         assert!(records > 0);
-        assert_eq!(first_code(&client.receive::<ProduceRequest>(9, produce)?)?, ErrorCode::None);
+        assert_eq!(
+            first_code(&client.receive::<ProduceRequest>(9, produce)?)?,
+            ErrorCode::None
+        );
         Ok(())
     })
 }
@@ -201,11 +224,31 @@ fn batches_that_are_not_right_are_refused_with_their_code_and_nothing_is_appende
         let mut damaged = batch(&[b"a"]).to_vec();
         *damaged.last_mut().expect("a batch has bytes") ^= 1;
         assert_eq!(client.produce("t", 0, damaged.into(), -1)?.0, ErrorCode::CorruptMessage);
-        assert_eq!(code_for(&mut client, |batch| batch[16] = 1)?, ErrorCode::InvalidRecord, "magic 1");
-        assert_eq!(code_for(&mut client, |batch| batch[16] = 3)?, ErrorCode::InvalidRecord, "magic 3");
-        assert_eq!(code_for(&mut client, |batch| batch[22] |= 0x20)?, ErrorCode::InvalidRecord, "control bit");
-        assert_eq!(code_for(&mut client, |batch| batch[26] = 9)?, ErrorCode::InvalidRecord, "last offset delta");
-        assert_eq!(code_for(&mut client, |batch| batch[60] = 9)?, ErrorCode::InvalidRecord, "records count");
+        assert_eq!(
+            code_for(&mut client, |batch| batch[16] = 1)?,
+            ErrorCode::InvalidRecord,
+            "magic 1"
+        );
+        assert_eq!(
+            code_for(&mut client, |batch| batch[16] = 3)?,
+            ErrorCode::InvalidRecord,
+            "magic 3"
+        );
+        assert_eq!(
+            code_for(&mut client, |batch| batch[22] |= 0x20)?,
+            ErrorCode::InvalidRecord,
+            "control bit"
+        );
+        assert_eq!(
+            code_for(&mut client, |batch| batch[26] = 9)?,
+            ErrorCode::InvalidRecord,
+            "last offset delta"
+        );
+        assert_eq!(
+            code_for(&mut client, |batch| batch[60] = 9)?,
+            ErrorCode::InvalidRecord,
+            "records count"
+        );
         let unsupported = ErrorCode::UnsupportedCompressionType;
         assert_eq!(code_for(&mut client, |batch| batch[22] = 7)?, unsupported, "codec 7");
         let two = |batch: &mut Vec<u8>| batch.extend_from_within(..);
@@ -218,7 +261,10 @@ fn batches_that_are_not_right_are_refused_with_their_code_and_nothing_is_appende
         let response: ProduceResponse = client.call(&produce_request("t", 0, old.into(), -1), 6)?;
         assert_eq!(first_code(&response)?, unsupported, "zstd in version 6");
         let large = vec![b'x'; 2 << 20];
-        assert_eq!(client.produce("t", 0, batch(&[&large]), -1)?.0, ErrorCode::MessageTooLarge);
+        assert_eq!(
+            client.produce("t", 0, batch(&[&large]), -1)?.0,
+            ErrorCode::MessageTooLarge
+        );
         let end = client.fetch("t", 0, 0, 0)?.responses[0].partitions[0].high_watermark;
         assert_eq!(end, 0, "something was appended");
         Ok(())
@@ -233,14 +279,20 @@ fn keys_and_timestamps_are_held_against_the_topic() -> Outcome {
         client.create_topic("compacted", 1, &[("cleanup.policy", "compact")])?;
         let mut keyless = BatchBuilder::new();
         let now = ottla_tests::client::now_ms();
-        keyless.append(&NewRecord { key: None, ..NewRecord::of(now, b"", b"v") });
+        keyless.append(&NewRecord {
+            key: None,
+            ..NewRecord::of(now, b"", b"v")
+        });
         let response = client.call(&produce_request("compacted", 0, keyless.build(), -1), 9)?;
         assert_eq!(first_code(&response)?, ErrorCode::InvalidRecord);
         let errors = &response.responses[0].partition_responses[0].record_errors;
         assert_eq!(errors.iter().map(|error| error.batch_index).collect::<Vec<_>>(), [0]);
         let mut future = BatchBuilder::new();
         future.append(&NewRecord::of(now + 7_200_000, b"k", b"v"));
-        assert_eq!(client.produce("t", 0, future.build(), -1)?.0, ErrorCode::InvalidTimestamp);
+        assert_eq!(
+            client.produce("t", 0, future.build(), -1)?.0,
+            ErrorCode::InvalidTimestamp
+        );
         Ok(())
     })
 }
@@ -249,15 +301,32 @@ fn keys_and_timestamps_are_held_against_the_topic() -> Outcome {
 fn produce_says_what_is_wrong_with_acks_and_topics() -> Outcome {
     with_broker(|broker| {
         let mut client = broker.connect()?;
-        assert_eq!(client.produce("t", 0, batch(&[b"a"]), 2)?.0, ErrorCode::InvalidRequiredAcks);
-        assert_eq!(client.produce("t", 1, batch(&[b"a"]), -1)?.0, ErrorCode::UnknownTopicOrPartition);
-        assert_eq!(client.produce("missing", 0, batch(&[b"a"]), -1)?.0, ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(
+            client.produce("t", 0, batch(&[b"a"]), 2)?.0,
+            ErrorCode::InvalidRequiredAcks
+        );
+        assert_eq!(
+            client.produce("t", 1, batch(&[b"a"]), -1)?.0,
+            ErrorCode::UnknownTopicOrPartition
+        );
+        assert_eq!(
+            client.produce("missing", 0, batch(&[b"a"]), -1)?.0,
+            ErrorCode::UnknownTopicOrPartition
+        );
         let mut twice = produce_request("t", 0, batch(&[b"a"]), -1);
         let data = twice.topic_data[0].partition_data[0].clone();
         twice.topic_data[0].partition_data.push(data);
         let response = client.call(&twice, 9)?;
-        let codes: Vec<_> = response.responses[0].partition_responses.iter().map(|each| each.error_code).collect();
-        assert_eq!(codes, [0, ErrorCode::InvalidRequest.code()], "a partition named twice is appended once");
+        let codes: Vec<_> = response.responses[0]
+            .partition_responses
+            .iter()
+            .map(|each| each.error_code)
+            .collect();
+        assert_eq!(
+            codes,
+            [0, ErrorCode::InvalidRequest.code()],
+            "a partition named twice is appended once"
+        );
         let response = client.call(&produce_request("", 0, batch(&[b"a"]), -1), 13)?;
         assert_eq!(first_code(&response)?, ErrorCode::UnknownTopicId);
         Ok(())
@@ -270,21 +339,39 @@ fn fetch_refuses_offsets_outside_the_log_and_sessions_that_are_guessed() -> Outc
         let mut client = broker.connect()?;
         for offset in [-5, 1, i64::MAX] {
             let response = client.fetch("t", 0, offset, 0)?;
-            assert_eq!(code(response.responses[0].partitions[0].error_code), ErrorCode::OffsetOutOfRange, "{offset}");
+            assert_eq!(
+                code(response.responses[0].partitions[0].error_code),
+                ErrorCode::OffsetOutOfRange,
+                "{offset}"
+            );
         }
         let mut negative = fetch_request("t", 0, 0, 0);
         negative.max_bytes = -1;
         negative.topics[0].partitions[0].partition_max_bytes = -1;
         let response = client.call(&negative, 12)?;
         assert_eq!(code(response.responses[0].partitions[0].error_code), ErrorCode::None);
-        let guessed = FetchRequest { session_id: 4711, session_epoch: 3, ..Default::default() };
-        assert_eq!(code(client.call(&guessed, 12)?.error_code), ErrorCode::FetchSessionIdNotFound);
+        let guessed = FetchRequest {
+            session_id: 4711,
+            session_epoch: 3,
+            ..Default::default()
+        };
+        assert_eq!(
+            code(client.call(&guessed, 12)?.error_code),
+            ErrorCode::FetchSessionIdNotFound
+        );
         let mut opening = fetch_request("t", 0, 0, 0);
         opening.session_epoch = 0;
         let opened = client.call(&opening, 12)?;
         assert_ne!(opened.session_id, 0);
-        let wrong = FetchRequest { session_id: opened.session_id, session_epoch: 9, ..Default::default() };
-        assert_eq!(code(client.call(&wrong, 12)?.error_code), ErrorCode::InvalidFetchSessionEpoch);
+        let wrong = FetchRequest {
+            session_id: opened.session_id,
+            session_epoch: 9,
+            ..Default::default()
+        };
+        assert_eq!(
+            code(client.call(&wrong, 12)?.error_code),
+            ErrorCode::InvalidFetchSessionEpoch
+        );
         Ok(())
     })
 }
@@ -295,7 +382,10 @@ fn groups_refuse_what_makes_no_sense() -> Outcome {
         let mut client = broker.connect()?;
         let join = |group: &str, session_timeout_ms: i32, member: &str| {
             use ottla_protocol::messages::join_group_request::JoinGroupRequestProtocol;
-            let protocol = JoinGroupRequestProtocol { name: "range".into(), metadata: Bytes::from_static(b"m") };
+            let protocol = JoinGroupRequestProtocol {
+                name: "range".into(),
+                metadata: Bytes::from_static(b"m"),
+            };
             JoinGroupRequest {
                 group_id: group.into(),
                 session_timeout_ms,

@@ -57,7 +57,11 @@ fn value(partition: i32, sequence: i32) -> String {
 impl Producer {
     fn batch(&self, sequence: i32) -> Bytes {
         let mut builder = BatchBuilder::new().producer(self.id, ProducerEpoch(0), sequence);
-        builder.append(&NewRecord::of(now_ms(), b"k", value(self.partition, sequence).as_bytes()));
+        builder.append(&NewRecord::of(
+            now_ms(),
+            b"k",
+            value(self.partition, sequence).as_bytes(),
+        ));
         builder.build()
     }
 
@@ -89,7 +93,9 @@ impl Producer {
                 self.in_flight.push_back(sequence);
                 sent.push_back(client.send(&self.request(sequence), 9)?);
             }
-            let Some(correlation_id) = sent.pop_front() else { return Ok(()) };
+            let Some(correlation_id) = sent.pop_front() else {
+                return Ok(());
+            };
             let response = client.receive::<ProduceRequest>(9, correlation_id)?;
             let answer = &response.responses[0].partition_responses[0];
             assert_eq!(code(answer.error_code), ErrorCode::None, "{:?}", answer.error_message);
@@ -141,16 +147,29 @@ fn nothing_acknowledged_is_lost_doubled_or_reordered_by_kills() -> ottla_tests::
     let results: Arc<Mutex<Vec<Vec<i64>>>> = Arc::default();
     let mut threads = Vec::new();
     for partition in 0..PARTITIONS {
-        let request = InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..Default::default() };
+        let request = InitProducerIdRequest {
+            transaction_timeout_ms: i32::MAX,
+            ..Default::default()
+        };
         let id = ProducerId(broker.connect()?.call(&request, 4)?.producer_id);
         let (in_flight, offsets) = (VecDeque::new(), Vec::new());
-        let producer = Producer { shared: shared.clone(), partition, id, next_sequence: 0, in_flight, offsets };
+        let producer = Producer {
+            shared: shared.clone(),
+            partition,
+            id,
+            next_sequence: 0,
+            in_flight,
+            offsets,
+        };
         threads.push(thread::spawn(move || producer.run()));
     }
     for round in 0..ROUNDS {
         let goal = shared.acknowledged.load(Ordering::Relaxed) + ACKS_PER_ROUND;
         while shared.acknowledged.load(Ordering::Relaxed) < goal {
-            assert!(threads.iter().all(|thread| !thread.is_finished()), "a producer ended in round {round}");
+            assert!(
+                threads.iter().all(|thread| !thread.is_finished()),
+                "a producer ended in round {round}"
+            );
             thread::sleep(Duration::from_millis(1));
         }
         broker.kill_and_restart()?;
@@ -163,12 +182,24 @@ fn nothing_acknowledged_is_lost_doubled_or_reordered_by_kills() -> ottla_tests::
     let mut client = broker.connect()?;
     for (partition, offsets) in (0..PARTITIONS).zip(results.lock().expect("no thread panicked").iter()) {
         let found = read_all(&mut client, partition)?;
-        let expected: Vec<String> = (0..offsets.len() as i32).map(|sequence| value(partition, sequence)).collect();
+        let expected: Vec<String> = (0..offsets.len() as i32)
+            .map(|sequence| value(partition, sequence))
+            .collect();
         let values: Vec<&String> = found.iter().map(|(_, value)| value).collect();
-        assert_eq!(values, expected.iter().collect::<Vec<_>>(), "partition {partition}: lost, doubled or reordered");
+        assert_eq!(
+            values,
+            expected.iter().collect::<Vec<_>>(),
+            "partition {partition}: lost, doubled or reordered"
+        );
         let at_offset: Vec<i64> = found.iter().map(|(offset, _)| *offset).collect();
-        assert_eq!(&at_offset, offsets, "partition {partition}: not at the acknowledged offsets");
-        assert!(offsets.len() as u64 > ACKS_PER_ROUND, "partition {partition} had too little load");
+        assert_eq!(
+            &at_offset, offsets,
+            "partition {partition}: not at the acknowledged offsets"
+        );
+        assert!(
+            offsets.len() as u64 > ACKS_PER_ROUND,
+            "partition {partition} had too little load"
+        );
     }
     Ok(())
 }

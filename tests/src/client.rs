@@ -8,7 +8,8 @@ use ottla_protocol::{
     ids::Uuid,
     messages::{
         ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, FetchRequest, FetchResponse, MetadataRequest,
-        MetadataResponse, ProduceRequest, ProduceResponse, create_topics_request::CreatableTopic,
+        MetadataResponse, ProduceRequest, ProduceResponse,
+        create_topics_request::CreatableTopic,
         fetch_request::{FetchPartition, FetchTopic},
         metadata_request::MetadataRequestTopic,
         produce_request::{PartitionProduceData, TopicProduceData},
@@ -37,7 +38,10 @@ impl Client {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { socket, next_correlation_id: 1 })
+        Ok(Self {
+            socket,
+            next_correlation_id: 1,
+        })
     }
 
     /// Sends a request and reads its answer.
@@ -58,9 +62,17 @@ impl Client {
     /// Reads the answer to the request with `correlation_id`, which must be the next one.
     pub fn receive<R: Request>(&mut self, version: i16, correlation_id: i32) -> crate::Result<R::Response> {
         let (answered, mut reader) = split_response(self.receive_raw()?, R::KEY, version)?;
-        ensure!(answered == correlation_id, "answer to {answered} instead of {correlation_id}");
+        ensure!(
+            answered == correlation_id,
+            "answer to {answered} instead of {correlation_id}"
+        );
         let response = R::Response::decode(&mut reader, version)?;
-        ensure!(reader.remaining() == 0, "{} bytes follow the answer to {}", reader.remaining(), R::NAME);
+        ensure!(
+            reader.remaining() == 0,
+            "{} bytes follow the answer to {}",
+            reader.remaining(),
+            R::NAME
+        );
         Ok(response)
     }
 
@@ -102,8 +114,17 @@ impl Client {
 
     /// The metadata of one topic, or of all.
     pub fn metadata(&mut self, topic: Option<&str>) -> crate::Result<MetadataResponse> {
-        let topics = topic.map(|name| vec![MetadataRequestTopic { name: Some(name.into()), ..Default::default() }]);
-        let request = MetadataRequest { topics, allow_auto_topic_creation: false, ..Default::default() };
+        let topics = topic.map(|name| {
+            vec![MetadataRequestTopic {
+                name: Some(name.into()),
+                ..Default::default()
+            }]
+        });
+        let request = MetadataRequest {
+            topics,
+            allow_auto_topic_creation: false,
+            ..Default::default()
+        };
         self.call(&request, 12)
     }
 
@@ -121,10 +142,18 @@ impl Client {
             configs: configs.iter().map(config).collect(),
             ..Default::default()
         };
-        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        let request = CreateTopicsRequest {
+            topics: vec![topic],
+            ..Default::default()
+        };
         let response = self.call(&request, 7)?;
         let created = response.topics.first().context("an answer for the topic")?;
-        ensure!(created.error_code == 0, "{}: {:?}", code(created.error_code), created.error_message);
+        ensure!(
+            created.error_code == 0,
+            "{}: {:?}",
+            code(created.error_code),
+            created.error_message
+        );
         Ok(created.topic_id)
     }
 
@@ -132,13 +161,22 @@ impl Client {
     pub fn produce(&mut self, topic: &str, partition: i32, batch: Bytes, acks: i16) -> crate::Result<(ErrorCode, i64)> {
         let request = produce_request(topic, partition, batch, acks);
         let response: ProduceResponse = self.call(&request, 9)?;
-        let answer = response.responses.first().and_then(|topic| topic.partition_responses.first());
+        let answer = response
+            .responses
+            .first()
+            .and_then(|topic| topic.partition_responses.first());
         let answer = answer.context("an answer for the partition")?;
         Ok((code(answer.error_code), answer.base_offset))
     }
 
     /// Fetches one partition without a session (version 12).
-    pub fn fetch(&mut self, topic: &str, partition: i32, offset: i64, max_wait_ms: i32) -> crate::Result<FetchResponse> {
+    pub fn fetch(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        max_wait_ms: i32,
+    ) -> crate::Result<FetchResponse> {
         self.call(&fetch_request(topic, partition, offset, max_wait_ms), 12)
     }
 }
@@ -153,17 +191,43 @@ pub fn code(number: i16) -> ErrorCode {
 
 /// A Produce of one batch to one partition.
 pub fn produce_request(topic: &str, partition: i32, batch: Bytes, acks: i16) -> ProduceRequest {
-    let data = PartitionProduceData { index: partition, records: Some(batch) };
-    let topic = TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() };
-    ProduceRequest { acks, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() }
+    let data = PartitionProduceData {
+        index: partition,
+        records: Some(batch),
+    };
+    let topic = TopicProduceData {
+        name: topic.into(),
+        partition_data: vec![data],
+        ..Default::default()
+    };
+    ProduceRequest {
+        acks,
+        timeout_ms: 30_000,
+        topic_data: vec![topic],
+        ..Default::default()
+    }
 }
 
 /// A Fetch of one partition without a session.
 pub fn fetch_request(topic: &str, partition: i32, offset: i64, max_wait_ms: i32) -> FetchRequest {
-    let partition =
-        FetchPartition { partition, fetch_offset: offset, partition_max_bytes: 1 << 20, ..Default::default() };
-    let topic = FetchTopic { topic: topic.into(), partitions: vec![partition], ..Default::default() };
-    FetchRequest { max_wait_ms, min_bytes: 1, max_bytes: 64 << 20, topics: vec![topic], ..Default::default() }
+    let partition = FetchPartition {
+        partition,
+        fetch_offset: offset,
+        partition_max_bytes: 1 << 20,
+        ..Default::default()
+    };
+    let topic = FetchTopic {
+        topic: topic.into(),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    FetchRequest {
+        max_wait_ms,
+        min_bytes: 1,
+        max_bytes: 64 << 20,
+        topics: vec![topic],
+        ..Default::default()
+    }
 }
 
 /// A batch of records with these values, at the time now.
@@ -180,13 +244,18 @@ pub fn batch(values: &[&[u8]]) -> Bytes {
 /// # Panics
 /// The clock stands before 1970.
 pub fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock is set");
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("the clock is set");
     now.as_millis() as i64
 }
 
 /// For tests that expect a refusal to be typed: the code of the first partition of a produce.
 pub fn first_code(response: &ProduceResponse) -> crate::Result<ErrorCode> {
-    let answer = response.responses.first().and_then(|topic| topic.partition_responses.first());
+    let answer = response
+        .responses
+        .first()
+        .and_then(|topic| topic.partition_responses.first());
     match answer {
         Some(answer) => Ok(code(answer.error_code)),
         None => bail!("no partition in the answer"),

@@ -34,7 +34,9 @@ pub fn binary() -> PathBuf {
     }
     let test = env::current_exe().expect("a process knows its program");
     let profile = test.ancestors().find(|folder| folder.join("ottla").is_file());
-    profile.map(|folder| folder.join("ottla")).expect("the binary `ottla` is not built; run `cargo build` first")
+    profile
+        .map(|folder| folder.join("ottla"))
+        .expect("the binary `ottla` is not built; run `cargo build` first")
 }
 
 /// A port that is free now.
@@ -54,14 +56,22 @@ impl Broker {
 
     fn start_at(address: SocketAddr, data: PathBuf, overrides: Vec<String>) -> crate::Result<Self> {
         let child = Self::spawn(address, &data, &overrides)?;
-        let mut broker = Self { child, address, data, overrides };
+        let mut broker = Self {
+            child,
+            address,
+            data,
+            overrides,
+        };
         broker.await_ready()?;
         Ok(broker)
     }
 
     fn spawn(address: SocketAddr, data: &Path, overrides: &[String]) -> crate::Result<Child> {
         let folder = data.parent().context("the data folder has a parent")?;
-        let log = File::options().create(true).append(true).open(folder.join("ottla.log"))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("ottla.log"))?;
         let mut command = Command::new(binary());
         command.arg("serve");
         command.args(["--override", &format!("listeners=PLAINTEXT://{address}")]);
@@ -70,12 +80,17 @@ impl Broker {
             command.args(["--override", each]);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.spawn().with_context(|| format!("cannot start {}", binary().display()))
+        command
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary().display()))
     }
 
     fn await_ready(&mut self) -> crate::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while Client::connect(self.address).and_then(|mut client| client.api_versions()).is_err() {
+        while Client::connect(self.address)
+            .and_then(|mut client| client.api_versions())
+            .is_err()
+        {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the broker ended with {status}: {}", self.log());
             }
@@ -105,7 +120,8 @@ impl Broker {
     /// What it has printed so far.
     pub fn log(&self) -> String {
         let file = self.data.parent().map(|folder| folder.join("ottla.log"));
-        file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
+        file.and_then(|file| std::fs::read_to_string(file).ok())
+            .unwrap_or_default()
     }
 
     /// A new connection to it.
@@ -140,7 +156,9 @@ impl Broker {
 
     /// Sends a signal, by its name without SIG.
     pub fn signal(&self, name: &str) -> crate::Result<()> {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status()?;
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status()?;
         if !status.success() {
             bail!("kill -{name} failed: {status}");
         }
