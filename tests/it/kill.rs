@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ottla_protocol::{
     ErrorCode,
     ids::{ProducerEpoch, ProducerId},
-    messages::{InitProducerIdRequest, ProduceRequest},
+    messages::ProduceRequest,
     records::{BatchBuilder, NewRecord, batch::HEADER_BYTES, batch::batches, record::records},
 };
 use ottla_tests::{
@@ -50,8 +50,9 @@ struct Producer {
     offsets: Vec<i64>,
 }
 
+/// Long enough that segments are rolled between kills.
 fn value(partition: i32, sequence: i32) -> String {
-    format!("{partition}:{sequence}")
+    format!("{partition}:{sequence}:{}", "x".repeat(1024))
 }
 
 impl Producer {
@@ -137,7 +138,7 @@ fn read_all(client: &mut Client, partition: i32) -> ottla_tests::Result<Vec<(i64
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_reordered_by_kills() -> ottla_tests::Result<()> {
     let scratch = Scratch::new("kill");
-    let mut broker = Broker::start(scratch.path(), &["log.segment.bytes=65536"])?;
+    let mut broker = Broker::start(scratch.path(), &["log.segment.bytes=1048576"])?;
     broker.connect()?.create_topic("orders", PARTITIONS, &[])?;
     let shared = Arc::new(Shared {
         address: broker.address(),
@@ -147,11 +148,7 @@ fn nothing_acknowledged_is_lost_doubled_or_reordered_by_kills() -> ottla_tests::
     let results: Arc<Mutex<Vec<Vec<i64>>>> = Arc::default();
     let mut threads = Vec::new();
     for partition in 0..PARTITIONS {
-        let request = InitProducerIdRequest {
-            transaction_timeout_ms: i32::MAX,
-            ..Default::default()
-        };
-        let id = ProducerId(broker.connect()?.call(&request, 4)?.producer_id);
+        let id = broker.connect()?.init_producer_id()?;
         let (in_flight, offsets) = (VecDeque::new(), Vec::new());
         let producer = Producer {
             shared: shared.clone(),
@@ -186,10 +183,16 @@ fn nothing_acknowledged_is_lost_doubled_or_reordered_by_kills() -> ottla_tests::
             .map(|sequence| value(partition, sequence))
             .collect();
         let values: Vec<&String> = found.iter().map(|(_, value)| value).collect();
+        let wrong = values
+            .iter()
+            .zip(&expected)
+            .position(|(found, expected)| *found != expected);
+        let difference = wrong.map(|at| (at, &values[at][..20], &expected[at][..20]));
+        assert_eq!(difference, None, "partition {partition}: lost, doubled or reordered");
         assert_eq!(
-            values,
-            expected.iter().collect::<Vec<_>>(),
-            "partition {partition}: lost, doubled or reordered"
+            values.len(),
+            expected.len(),
+            "partition {partition}: lost or doubled at the end"
         );
         let at_offset: Vec<i64> = found.iter().map(|(offset, _)| *offset).collect();
         assert_eq!(

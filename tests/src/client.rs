@@ -5,10 +5,10 @@ use bytes::Bytes;
 use ottla_protocol::{
     ErrorCode, Message, Request,
     frame::{self, split_response},
-    ids::Uuid,
+    ids::{ProducerId, Uuid},
     messages::{
-        ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, FetchRequest, FetchResponse, MetadataRequest,
-        MetadataResponse, ProduceRequest, ProduceResponse,
+        ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, FetchRequest, FetchResponse,
+        InitProducerIdRequest, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
         create_topics_request::CreatableTopic,
         fetch_request::{FetchPartition, FetchTopic},
         metadata_request::MetadataRequestTopic,
@@ -155,6 +155,18 @@ impl Client {
             created.error_message
         );
         Ok(created.topic_id)
+    }
+
+    /// A producer id that nobody else has.
+    pub fn init_producer_id(&mut self) -> crate::Result<ProducerId> {
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            ..Default::default()
+        };
+        let response = self.call(&request, 4)?;
+        ensure!(response.error_code == 0, "{}", code(response.error_code));
+        Ok(ProducerId(response.producer_id))
     }
 
     /// Produces one batch (version 9) and returns the partition's answer: code and base offset.
