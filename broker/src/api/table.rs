@@ -156,6 +156,7 @@ pub(crate) static TABLE: &[Entry] = &[
     // STUB later!(CreatePartitions, 0..=3, CreatePartitionsRequest, create_partitions::handle),
     // STUB later!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
     // STUB later!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
+    now!(DescribeQuorum, 0..=2, DescribeQuorumRequest, describe_quorum::handle),
     now!(DescribeCluster, 0..=2, DescribeClusterRequest, describe_cluster::handle),
     now!(
         DescribeProducers,
