@@ -6,5 +6,4 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod controller;
 pub mod image;
