@@ -12,5 +12,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: AlterConfigsRequest,
 ) -> Result<AlterConfigsResponse, Stopped> {
-    broker.controller.write(move |controller, _| controller.handle_alter_configs(&request)).await
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_alter_configs(&request))
+        .await
 }

@@ -10,5 +10,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: AlterPartitionReassignmentsRequest,
 ) -> Result<AlterPartitionReassignmentsResponse, Stopped> {
-    broker.controller.write(move |controller, _| controller.handle_alter_partition_reassignments(&request)).await
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_alter_partition_reassignments(&request))
+        .await
 }

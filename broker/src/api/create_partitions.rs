@@ -10,5 +10,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: CreatePartitionsRequest,
 ) -> Result<CreatePartitionsResponse, Stopped> {
-    broker.controller.write(move |controller, turn| controller.handle_create_partitions(&request, &mut turn.random)).await
+    broker
+        .controller
+        .write(move |controller, turn| controller.handle_create_partitions(&request, &mut turn.random))
+        .await
 }

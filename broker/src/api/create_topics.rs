@@ -11,5 +11,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: CreateTopicsRequest,
 ) -> Result<CreateTopicsResponse, Stopped> {
-    broker.controller.write(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random)).await
+    broker
+        .controller
+        .write(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
+        .await
 }

@@ -10,5 +10,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: DeleteTopicsRequest,
 ) -> Result<DeleteTopicsResponse, Stopped> {
-    broker.controller.write(move |controller, _| controller.handle_delete_topics(&request)).await
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_delete_topics(&request))
+        .await
 }

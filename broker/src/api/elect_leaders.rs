@@ -10,5 +10,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: ElectLeadersRequest,
 ) -> Result<ElectLeadersResponse, Stopped> {
-    broker.controller.write(move |controller, _| controller.handle_elect_leaders(&request)).await
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_elect_leaders(&request))
+        .await
 }

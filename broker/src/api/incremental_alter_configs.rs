@@ -10,5 +10,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: IncrementalAlterConfigsRequest,
 ) -> Result<IncrementalAlterConfigsResponse, Stopped> {
-    broker.controller.write(move |controller, _| controller.handle_incremental_alter_configs(&request)).await
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_incremental_alter_configs(&request))
+        .await
 }

@@ -153,16 +153,26 @@ pub(crate) static TABLE: &[Entry] = &[
         DescribeLogDirsRequest,
         describe_log_dirs::handle
     ),
-    later!(CreatePartitions, 0..=3, CreatePartitionsRequest, create_partitions::handle),
+    later!(
+        CreatePartitions,
+        0..=3,
+        CreatePartitionsRequest,
+        create_partitions::handle
+    ),
     later!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
-    later!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
+    later!(
+        IncrementalAlterConfigs,
+        0..=1,
+        IncrementalAlterConfigsRequest,
+        incremental_alter_configs::handle
+    ),
     later!(
         AlterPartitionReassignments,
         0..=1,
         AlterPartitionReassignmentsRequest,
         alter_partition_reassignments::handle
     ),
-    later!(
+    now!(
         ListPartitionReassignments,
         0..=0,
         ListPartitionReassignmentsRequest,
@@ -176,6 +186,12 @@ pub(crate) static TABLE: &[Entry] = &[
         0..=0,
         DescribeProducersRequest,
         describe_producers::handle
+    ),
+    later!(
+        UnregisterBroker,
+        0..=0,
+        UnregisterBrokerRequest,
+        unregister_broker::handle
     ),
     now!(
         ListConfigResources,

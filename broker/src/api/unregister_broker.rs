@@ -10,5 +10,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: UnregisterBrokerRequest,
 ) -> Result<UnregisterBrokerResponse, Stopped> {
-    broker.controller.write(move |controller, _| controller.handle_unregister_broker(&request)).await
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_unregister_broker(&request))
+        .await
 }

@@ -10,5 +10,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: UpdateFeaturesRequest,
 ) -> Result<UpdateFeaturesResponse, Stopped> {
-    broker.controller.write(move |controller, _| controller.handle_update_features(&request)).await
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_update_features(&request))
+        .await
 }

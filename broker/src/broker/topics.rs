@@ -51,7 +51,7 @@ impl Broker {
             ..Default::default()
         };
         self.controller
-            .write(move |controller, context| controller.handle_create_topics(&request, CREATE_TOPICS_VERSION, context))
+            .write(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
             .await
     }
 

@@ -7,7 +7,10 @@
 
 use super::metadata_log::MetadataLog;
 use crate::{broker::Broker, clock::now_ms};
-use ottla_protocol::{ids::TimestampMs, messages::MetadataRecord};
+use ottla_protocol::{
+    ids::{Offset, TimestampMs},
+    messages::MetadataRecord,
+};
 use ottla_replication::{
     controller::{Controller, Outcome, Random},
     image::Changes,
@@ -32,6 +35,8 @@ type Release = Box<dyn FnOnce() + Send>;
 pub(crate) struct Turn {
     /// The time.
     pub(crate) now_ms: TimestampMs,
+    /// The offset that the first record decided will get.
+    pub(crate) next_offset: Offset,
     /// Random choices: topic ids, placement.
     pub(crate) random: Random,
 }
@@ -125,7 +130,11 @@ impl Loop {
     }
 
     fn decide_all(&mut self, broker: &Broker, requests: impl Iterator<Item = Decide>) {
-        let mut turn = Turn { now_ms: now_ms(), random: Random::new(random_seed()) };
+        let mut turn = Turn {
+            now_ms: now_ms(),
+            next_offset: self.log.log().log_end_offset(),
+            random: Random::new(random_seed()),
+        };
         let mut changes = Changes::default();
         let mut records = Vec::new();
         let mut releases = Vec::new();
@@ -135,6 +144,7 @@ impl Loop {
                 changes.note(self.controller.image(), record);
                 self.controller.apply(record);
             }
+            turn.next_offset += decided.len() as Offset;
             records.extend(decided);
             releases.push(release);
         }
