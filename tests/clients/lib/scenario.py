@@ -1,7 +1,8 @@
 """The scenario of README.md for clients that are driven from Python.
 
 A client is a class with the methods that `Scenario` calls; what it cannot do is in its dictionary `cannot`, step ->
-reason. All its methods block until done or raise.
+reason. All its methods block until done or raise. Its `acks` have 0 last: a broker may drop such a request while it is
+not yet ready to lead a new partition, and nobody is told.
 """
 
 import os
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 
 PARTITIONS = 3
 PER_BATCH = 12
-PATIENCE = 30.0
+PATIENCE = 20.0
+GIVE_UP_AFTER = 3
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,21 @@ def until(what, condition):
     raise AssertionError(f"gave up waiting: {what}" + (f" ({error!r})" if error else ""))
 
 
+def becomes(what, wanted, read):
+    """Waits until `read` returns `wanted`."""
+    last = None
+
+    def same():
+        nonlocal last
+        last = read()
+        return last == wanted
+
+    try:
+        until(what, same)
+    except AssertionError as e:
+        raise AssertionError(f"{e}: {last!r} instead of {wanted!r}") from None
+
+
 def equal(what, got, wanted):
     if got != wanted:
         raise AssertionError(f"{what}: {got!r} instead of {wanted!r}")
@@ -81,6 +98,10 @@ class Scenario:
         self.log = {p: [] for p in range(PARTITIONS)}
 
     def step(self, name, action):
+        if self.failed >= GIVE_UP_AFTER:
+            self.failed += 1
+            print(f"FAIL {name}: not run after so many failures", flush=True)
+            return
         reason = self.client.cannot.get(name.split(" ")[0])
         if reason:
             print(f"none {name}: {reason}", flush=True)
@@ -115,7 +136,7 @@ class Scenario:
 
     def create(self):
         self.client.create_topic(self.topic, PARTITIONS)
-        until("the topic has its partitions", lambda: self.client.topics().get(self.topic) == PARTITIONS)
+        becomes("partitions of the topic", PARTITIONS, lambda: self.client.topics().get(self.topic))
 
     def produce(self, records, codec, acks):
         self.client.produce(self.topic, records, codec, acks)
@@ -123,7 +144,7 @@ class Scenario:
             self.log[record.partition].append(self.client.as_read(record))
         ends = {p: len(log) for p, log in self.log.items()}
         # With acks=0 nobody says when the records are there.
-        until(f"end offsets {ends}", lambda: self.client.end_offsets(self.topic, PARTITIONS) == ends)
+        becomes("end offsets", ends, lambda: self.client.end_offsets(self.topic, PARTITIONS))
 
     def compare(self, got, starts, ends):
         for p in range(PARTITIONS):
@@ -158,7 +179,7 @@ class Scenario:
 
     def groups(self):
         until("the group is listed", lambda: self.group in self.client.list_groups())
-        until("the group is empty", lambda: self.client.group_state(self.group).lower() == "empty")
+        becomes("state of the group", "empty", lambda: self.client.group_state(self.group).lower())
 
     def delete_group(self):
         self.client.delete_group(self.group)
