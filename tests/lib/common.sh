@@ -74,3 +74,10 @@ python_with() {
 make_venv() {
   python3 -m venv "$2" && "$2/bin/pip" install -q --disable-pip-version-check -r "$1"
 }
+
+# go_program FOLDER: the program of this Go module, built into the cache. Go knows itself what is to be built anew.
+go_program() {
+  local out; out=$cache/go-$(basename "$1")
+  (cd "$1" && nice go build -p 1 -mod=readonly -trimpath -o "$out" .) >&2 || die "could not build $1"
+  echo "$out"
+}
