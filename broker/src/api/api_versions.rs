@@ -5,15 +5,16 @@
 //! A version above the range is answered in version 0 with UNSUPPORTED_VERSION and the range of this API alone.
 
 use super::table::{self, Call, Refused, TABLE};
-use crate::broker::Broker;
+use crate::{broker::Broker, runtime::metadata_log::KRAFT_VERSION};
 use ottla_protocol::{
-    ApiKey, ErrorCode, frame,
+    ApiKey, ErrorCode, Str, frame,
     messages::{
         ApiVersionsRequest, ApiVersionsResponse,
         api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
     },
     primitives::Frame,
 };
+use ottla_replication::{controller::SUPPORTED_FEATURES, image::feature};
 use std::sync::Arc;
 
 /// Versions from which the software name and version have to be well-formed.
@@ -27,8 +28,11 @@ pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: ApiVersionsRequ
         };
     }
     let image = broker.image.load();
-    let finalized = image.features().levels().iter();
-    let supported = ottla_replication::controller::SUPPORTED_FEATURES.iter();
+    // Kept in the metadata log's own control records, not in the image (KIP-853).
+    let kraft_version = (&Str::from_static(feature::KRAFT_VERSION), &KRAFT_VERSION);
+    let mut finalized: Vec<_> = image.features().levels().iter().chain([kraft_version]).collect();
+    finalized.sort();
+    let supported = SUPPORTED_FEATURES.iter();
     ApiVersionsResponse {
         api_keys: TABLE.iter().map(api_version).collect(),
         supported_features: supported
@@ -40,6 +44,7 @@ pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: ApiVersionsRequ
             })
             .collect(),
         finalized_features: finalized
+            .into_iter()
             .map(|(name, level)| FinalizedFeatureKey {
                 name: name.clone(),
                 max_version_level: *level,

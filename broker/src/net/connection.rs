@@ -64,6 +64,17 @@ pub(crate) enum Closed {
     Stopping,
 }
 
+impl Closed {
+    /// Whether a person should hear of it: what clients do every day is not worth a line.
+    pub(crate) fn is_worth_telling(&self) -> bool {
+        match self {
+            Self::ByClient | Self::Idle | Self::Stopping => false,
+            Self::Io(error) => !matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe),
+            Self::BadFrame(_) | Self::Refused(_) | Self::Stalled => true,
+        }
+    }
+}
+
 /// An answer in its place in the queue.
 enum Slot {
     Ready(Option<Frame>),

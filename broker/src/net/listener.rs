@@ -1,6 +1,6 @@
 //! Accepts connections on one address.
 
-use super::connection::{Closed, Connection, Peer};
+use super::connection::{Connection, Peer};
 use crate::broker::Broker;
 use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
@@ -77,9 +77,9 @@ impl Listener {
         );
         tokio::spawn(async move {
             let guard = guard;
-            match connection.serve().await {
-                Closed::ByClient | Closed::Idle | Closed::Stopping => {}
-                closed => guard.0.log_limits.refused_connection(address, &closed),
+            let closed = connection.serve().await;
+            if closed.is_worth_telling() {
+                guard.0.log_limits.refused_connection(address, &closed);
             }
         });
     }

@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use std::{io, path::PathBuf};
 
 pub(crate) use files::QuorumFileError;
-pub(crate) use snapshot::{QuorumFacts, SnapshotId};
+pub(crate) use snapshot::{KRAFT_VERSION, QuorumFacts, SnapshotId};
 
 /// Bytes read at once when the log is replayed.
 const READ_BYTES: usize = 1 << 20;

@@ -20,7 +20,7 @@ use ottla_replication::{
 /// Records in one batch of a snapshot.
 const RECORDS_PER_BATCH: usize = 1000;
 /// With dynamic voters (KIP-853).
-const KRAFT_VERSION: i16 = 1;
+pub(crate) const KRAFT_VERSION: i16 = 1;
 
 /// Who the quorum is: this node.
 #[derive(Clone, Debug)]
