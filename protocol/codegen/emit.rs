@@ -308,7 +308,11 @@ fn read_field(context: &Context<'_>, field: &Field) -> String {
                 context.smallest(element)
             )
         }
-        _ => format!("if r.is_present()? {{ {} }} else {{ None }}", plain()),
+        _ => format!(
+            "if r.is_present({})? {{ {} }} else {{ None }}",
+            field.tag.is_some(),
+            plain()
+        ),
     };
     let covers_field = nullable.first <= field.versions.first && nullable.last >= field.versions.last;
     match context.condition(nullable) {
@@ -423,7 +427,8 @@ fn write_field(context: &Context<'_>, structure: &Structure, field: &Field) -> S
         }
         kind => {
             let write = write_plain(kind, "value", flexible);
-            format!("w.presence({name}.is_some()); if let Some(value) = &{name} {{ {write} }}")
+            let is_tagged = field.tag.is_some();
+            format!("w.presence({name}.is_some(), {is_tagged}); if let Some(value) = &{name} {{ {write} }}")
         }
     };
     let covers_field = nullable.first <= field.versions.first && nullable.last >= field.versions.last;

@@ -98,7 +98,14 @@ pub trait Request: Message {
     type Response: Message;
 }
 
-#[allow(missing_docs, unreachable_pub, unused_parens, dead_code, clippy::all, clippy::large_futures)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_parens,
+    dead_code,
+    clippy::all,
+    clippy::large_futures
+)]
 mod generated {
     use super::*;
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));

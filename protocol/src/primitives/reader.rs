@@ -173,9 +173,13 @@ impl Reader {
         self.take(length).map(Some)
     }
 
-    /// Whether the nullable structure that follows is there.
-    pub fn is_present(&mut self) -> Result<bool, DecodeError> {
-        Ok(self.i8()? >= 0)
+    /// Whether the nullable structure that follows is there: a byte of 1 or -1, in a tagged field a varint of 1 or 0.
+    pub fn is_present(&mut self, is_tagged: bool) -> Result<bool, DecodeError> {
+        if is_tagged {
+            Ok(self.unsigned_varint()? != 0)
+        } else {
+            Ok(self.i8()? >= 0)
+        }
     }
 
     /// An array, not null. `smallest` is the fewest bytes that an element takes.

@@ -186,9 +186,9 @@ impl Writer {
         }
     }
 
-    /// Says whether the nullable structure that follows is there.
-    pub fn presence(&mut self, is_present: bool) {
-        self.i8(if is_present { 1 } else { -1 });
+    /// Says whether the nullable structure that follows is there: see [`super::Reader::is_present`].
+    pub fn presence(&mut self, is_present: bool, is_tagged: bool) {
+        self.i8(if is_present { 1 } else { -i8::from(!is_tagged) });
     }
 
     /// An array.
