@@ -42,7 +42,7 @@ pub use elections::ElectionError;
 pub use features::{
     FeatureError, LATEST_METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature, default_levels, default_levels_at,
 };
-pub use partitions::CreatePartitionsError;
+pub use partitions::{AssignmentError, CreatePartitionsError};
 pub use placement::PlacementError;
 pub use producer_ids::PRODUCER_ID_BLOCK_SIZE;
 pub use reassignments::{ReassignmentError, list_partition_reassignments};

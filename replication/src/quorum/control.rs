@@ -30,7 +30,7 @@ pub enum ControlRecord {
 
 /// A control record cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum ControlRecordError {
     #[error(transparent)]
     Key(#[from] ControlError),
