@@ -160,7 +160,9 @@ impl Connection {
         // the system call that would say so.
         let (mut reader, _) = self.stream.split();
         let read = pin!(reader.read_buf(self.input.room()));
-        let Poll::Ready(read) = poll_once(read) else { return Ok(false) };
+        let Poll::Ready(read) = poll_once(read) else {
+            return Ok(false);
+        };
         match read {
             Ok(0) => {
                 self.has_ended = true;
