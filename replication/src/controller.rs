@@ -8,7 +8,6 @@
 mod bootstrap;
 mod brokers;
 mod configs;
-mod context;
 mod delete_topics;
 mod describe_configs;
 mod elections;
@@ -24,30 +23,25 @@ mod topics;
 
 use crate::{
     config::{ConfigScope, ConfigValues, Layers, Value, definition},
-    image::{MetadataImage, Position},
+    image::MetadataImage,
 };
-use ottla_protocol::{
-    Str,
-    ids::{NodeId, Offset},
-    messages::MetadataRecord,
-};
+use ottla_protocol::{Str, ids::NodeId, messages::MetadataRecord};
 
 pub use bootstrap::{BootstrapOptions, bootstrap_records, formatted_records};
-pub use brokers::{HeartbeatError, RegistrationError};
+pub use brokers::{HeartbeatError, RegistrationContext, RegistrationError};
 pub use configs::AlterConfigError;
-pub use context::Context;
 pub use delete_topics::DeleteTopicError;
-pub use describe_configs::{describe_configs, list_config_resources};
 pub use elections::ElectionError;
 pub use features::{
     FeatureError, LATEST_METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature, default_levels, default_levels_at,
 };
 pub use partitions::{AssignmentError, CreatePartitionsError};
 pub use placement::PlacementError;
-pub use producer_ids::PRODUCER_ID_BLOCK_SIZE;
-pub use reassignments::{ReassignmentError, list_partition_reassignments};
+pub use producer_ids::{AllocateProducerIdsError, PRODUCER_ID_BLOCK_SIZE};
+pub use random::Random;
+pub use reassignments::ReassignmentError;
 pub use record_version::record_version;
-pub use topic_names::{InvalidTopicName, check_topic_name, is_legal_topic_name};
+pub use topic_names::{InvalidTopicName, check_topic_name};
 pub use topics::CreateTopicError;
 
 /// The most records that one request may lead to: they are one batch, and a batch is written as a whole.
@@ -72,19 +66,6 @@ impl<R> Outcome<R> {
     }
 }
 
-/// A refusal leaves no records; the caller hands it on like any other answer.
-impl<R, E> From<Result<Outcome<R>, E>> for Outcome<Result<R, E>> {
-    fn from(verdict: Result<Outcome<R>, E>) -> Self {
-        match verdict {
-            Ok(Outcome { records, response }) => Outcome {
-                records,
-                response: Ok(response),
-            },
-            Err(error) => Outcome::unchanged(Err(error)),
-        }
-    }
-}
-
 /// What the node was started with and its decisions depend on.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -96,34 +77,17 @@ pub struct Settings {
     pub file: ConfigValues,
 }
 
-impl Settings {
-    /// The values of this node's broker keys, by place.
-    pub fn layers<'a>(&'a self, image: &'a MetadataImage) -> Layers<'a> {
-        Layers {
-            broker: image.configs().of_broker(NodeId(self.node_id)),
-            cluster: image.configs().of_all_brokers(),
-            file: &self.file,
-        }
-    }
-}
-
 /// The controller: an image, and what the node was started with.
 #[derive(Clone, Debug)]
 pub struct Controller {
     image: MetadataImage,
     settings: Settings,
-    /// Records applied since the image's position was set.
-    applied: Offset,
 }
 
 impl Controller {
     /// A controller that goes on from `image`.
     pub fn new(image: MetadataImage, settings: Settings) -> Self {
-        Self {
-            image,
-            settings,
-            applied: 0,
-        }
+        Self { image, settings }
     }
 
     /// What the controller's decisions rest on.
@@ -131,15 +95,9 @@ impl Controller {
         &self.image
     }
 
-    /// Says where in the log the records applied so far have ended up.
-    pub fn move_to(&mut self, position: Position) {
-        self.image.position = position;
-        self.applied = 0;
-    }
-
-    /// The offset that the next record will get: a broker that registers takes it as its epoch.
-    fn next_offset(&self) -> Offset {
-        self.image.position.offset + 1 + self.applied
+    /// The same, for the caller to move the position after a batch.
+    pub fn image_mut(&mut self) -> &mut MetadataImage {
+        &mut self.image
     }
 
     /// What the node was started with.
@@ -150,12 +108,15 @@ impl Controller {
     /// Makes one record true, whether new or read again after a restart.
     pub fn apply(&mut self, record: &MetadataRecord) {
         self.image.apply(record);
-        self.applied += 1;
     }
 
     /// The values of this node's broker keys, by place.
     pub fn layers(&self) -> Layers<'_> {
-        self.settings.layers(&self.image)
+        Layers {
+            broker: self.image.configs().of_broker(NodeId(self.settings.node_id)),
+            cluster: self.image.configs().of_all_brokers(),
+            file: &self.settings.file,
+        }
     }
 
     /// `min.insync.replicas` of a topic, but never more than `replica_count`.

@@ -1,10 +1,10 @@
 //! Registration, heartbeats and departure of brokers, and registration of controllers.
 
-use super::{Controller, Outcome, context::is_reserved, elections::BrokerEvent, text};
+use super::{Controller, Outcome, elections::BrokerEvent, text};
 use crate::image::BrokerRegistration;
 use ottla_protocol::{
     ErrorCode,
-    ids::{NodeId, Uuid},
+    ids::{NodeId, Offset, Uuid},
     messages::{
         BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationChangeRecord, BrokerRegistrationRequest,
         BrokerRegistrationResponse, ControllerRegistrationRequest, ControllerRegistrationResponse, MetadataRecord,
@@ -14,6 +14,16 @@ use ottla_protocol::{
     },
 };
 use std::collections::BTreeSet;
+
+/// What a registration depends on besides the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistrationContext {
+    /// The offset that the first record of the outcome will get: the broker's epoch.
+    pub next_offset: Offset,
+    /// Whether another process with this id sent a heartbeat lately. A node that registers itself knows that its last
+    /// process is gone.
+    pub has_live_session: bool,
+}
 
 /// Why a broker may not register. Reads as Kafka's refusal does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,22 +96,19 @@ impl Controller {
     /// A new process of a known broker takes over: it leads nothing until it is unfenced, and unless the last one
     /// stopped cleanly (it says with which epoch), its replicas no longer count as having everything.
     ///
-    /// `has_live_session`: whether a process with this id sent a heartbeat lately. A node that registers itself knows
-    /// that its last process is gone. The broker's epoch is the offset of the first record of the outcome.
-    ///
     /// # Errors
     /// The broker does not belong here, or an older process of it may still be alive.
     pub fn handle_broker_registration(
         &self,
         request: &BrokerRegistrationRequest,
-        has_live_session: bool,
+        context: RegistrationContext,
     ) -> Result<Outcome<BrokerRegistrationResponse>, RegistrationError> {
         let id = NodeId(request.broker_id);
         let existing = self.image.brokers().broker(id);
         let same_process = existing.filter(|broker| broker.incarnation_id == request.incarnation_id);
         self.check_registration(
             request,
-            existing.is_some() && same_process.is_none() && has_live_session,
+            existing.is_some() && same_process.is_none() && context.has_live_session,
         )?;
         let mut record = register_record(request);
         let mut records = Vec::new();
@@ -112,7 +119,7 @@ impl Controller {
                 record.in_controlled_shutdown = broker.is_in_controlled_shutdown;
             }
             None => {
-                record.broker_epoch = self.next_offset();
+                record.broker_epoch = context.next_offset;
                 let was_clean = existing.is_some_and(|broker| broker.epoch == request.previous_broker_epoch);
                 let has_no_eligible_replicas = !self.image.features().is_elr_enabled();
                 let event = if was_clean || has_no_eligible_replicas {
@@ -156,7 +163,9 @@ impl Controller {
         if request.log_dirs.is_empty() {
             return Err(RegistrationError::NoDirectory);
         }
-        if request.log_dirs.iter().any(|id| is_reserved(*id)) {
+        // The first hundred ids are Kafka's own.
+        let is_reserved = |id: &Uuid| u128::from_be_bytes(id.0) < 100;
+        if request.log_dirs.iter().any(is_reserved) {
             return Err(RegistrationError::ReservedDirectory);
         }
         if request.log_dirs.iter().collect::<BTreeSet<_>>().len() < request.log_dirs.len() {

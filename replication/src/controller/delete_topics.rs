@@ -1,6 +1,6 @@
 //! DeleteTopics, by name and by id.
 
-use super::{Context, Controller, Outcome, text};
+use super::{Controller, Outcome, text};
 use crate::image::TopicImage;
 use ottla_protocol::{
     ErrorCode, Str,
@@ -59,12 +59,9 @@ enum Named {
 impl Controller {
     /// DeleteTopics.
     ///
-    /// Names and ids that occur twice come once, refused. The code for deletion being disabled exists from version 3 on.
-    pub fn handle_delete_topics(
-        &self,
-        request: &DeleteTopicsRequest,
-        context: &Context<'_>,
-    ) -> Outcome<DeleteTopicsResponse> {
+    /// Names and ids that occur twice come once, refused. Before version 3 the code for deletion being disabled did not
+    /// exist: there the caller answers INVALID_REQUEST.
+    pub fn handle_delete_topics(&self, request: &DeleteTopicsRequest) -> Outcome<DeleteTopicsResponse> {
         let is_enabled = self.layers().broker_flag("delete.topic.enable");
         let named = named_topics(request);
         let (mut seen, mut repeated) = (BTreeSet::new(), BTreeSet::new());
@@ -86,11 +83,7 @@ impl Controller {
                 deleted.insert(found.id);
                 records.push(RemoveTopicRecord { topic_id: found.id }.into());
             }
-            let mut response = result(topic, verdict);
-            if response.error_code == ErrorCode::TopicDeletionDisabled as i16 && context.version() < 3 {
-                response.error_code = ErrorCode::InvalidRequest as i16;
-            }
-            responses.push(response);
+            responses.push(result(topic, verdict));
         }
         Outcome {
             records,
@@ -157,7 +150,7 @@ fn result(topic: &Named, verdict: Result<&TopicImage, DeleteTopicError>) -> Dele
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::fixture::{context, controller_with_topics, run};
+    use crate::controller::fixture::{controller_with_topics, run};
     use ottla_protocol::messages::delete_topics_request::DeleteTopicState;
 
     fn request(topics: &[(Option<&str>, Uuid)]) -> DeleteTopicsRequest {
@@ -184,7 +177,7 @@ mod tests {
     fn topics_are_deleted_by_name_and_by_id() {
         let mut controller = controller_with_topics(&["a", "b", "c"]);
         let id = controller.image().topics().by_name("b").expect("created").id;
-        let outcome = controller.handle_delete_topics(&request(&[(Some("a"), Uuid::ZERO), (None, id)]), &context());
+        let outcome = controller.handle_delete_topics(&request(&[(Some("a"), Uuid::ZERO), (None, id)]));
         assert_eq!(codes(&outcome), [(Some("b"), 0), (Some("a"), 0)]);
         run(&mut controller, outcome);
         assert_eq!(
@@ -203,17 +196,14 @@ mod tests {
         let controller = controller_with_topics(&["a", "b"]);
         let id = controller.image().topics().by_name("a").expect("created").id;
         let unknown = Uuid([7; 16]);
-        let outcome = controller.handle_delete_topics(
-            &request(&[
-                (Some("a"), Uuid::ZERO),
-                (None, id),
-                (None, unknown),
-                (None, Uuid::ZERO),
-                (Some("b"), id),
-                (Some("nope"), Uuid::ZERO),
-            ]),
-            &context(),
-        );
+        let outcome = controller.handle_delete_topics(&request(&[
+            (Some("a"), Uuid::ZERO),
+            (None, id),
+            (None, unknown),
+            (None, Uuid::ZERO),
+            (Some("b"), id),
+            (Some("nope"), Uuid::ZERO),
+        ]));
         let messages: Vec<_> = outcome
             .response
             .responses
@@ -239,10 +229,7 @@ mod tests {
     #[test]
     fn a_name_given_twice_is_refused_once() {
         let controller = controller_with_topics(&["a"]);
-        let outcome = controller.handle_delete_topics(
-            &request(&[(Some("a"), Uuid::ZERO), (Some("a"), Uuid::ZERO)]),
-            &context(),
-        );
+        let outcome = controller.handle_delete_topics(&request(&[(Some("a"), Uuid::ZERO), (Some("a"), Uuid::ZERO)]));
         assert_eq!((codes(&outcome), outcome.records.len()), (vec![(Some("a"), 42)], 0));
     }
 
@@ -253,10 +240,7 @@ mod tests {
             .settings
             .file
             .insert("delete.topic.enable".into(), "false".into());
-        let request = request(&[(Some("a"), Uuid::ZERO)]);
-        let outcome = controller.handle_delete_topics(&request, &context());
+        let outcome = controller.handle_delete_topics(&request(&[(Some("a"), Uuid::ZERO)]));
         assert_eq!((codes(&outcome), outcome.records.len()), (vec![(Some("a"), 73)], 0));
-        let outcome = controller.handle_delete_topics(&request, &context().at(2));
-        assert_eq!(codes(&outcome), [(Some("a"), 42)]);
     }
 }

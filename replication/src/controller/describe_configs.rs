@@ -1,9 +1,9 @@
-//! DescribeConfigs and ListConfigResources: questions to an image, which any thread may ask its own.
+//! DescribeConfigs and ListConfigResources.
 
-use super::{InvalidTopicName, Settings, check_topic_name, text};
+use super::{Controller, InvalidTopicName, check_topic_name, text};
 use crate::{
     config::{ConfigEntry, ConfigSource, SynonymEntry, effective::describe_client_metrics},
-    image::{ConfigResource, MetadataImage, ResourceType},
+    image::{ConfigResource, ResourceType},
 };
 use ottla_protocol::{
     ErrorCode, Str,
@@ -47,119 +47,118 @@ impl DescribeError {
     }
 }
 
-/// DescribeConfigs, from an image, on the node that was started with `settings`.
-///
-/// A key that is asked for but does not exist is absent from the answer; no keys are all keys.
-pub fn describe_configs(
-    image: &MetadataImage,
-    settings: &Settings,
-    request: &DescribeConfigsRequest,
-) -> DescribeConfigsResponse {
-    let results = request.resources.iter().map(|resource| {
-        let verdict = describe(image, settings, resource);
-        let error = verdict.as_ref().err();
-        let shown = |entry| result(entry, request.include_synonyms, request.include_documentation);
-        DescribeConfigsResult {
-            error_code: error.map_or(ErrorCode::None, DescribeError::code) as i16,
-            error_message: error.and_then(text),
-            resource_type: resource.resource_type,
-            resource_name: resource.resource_name.clone(),
-            configs: verdict.unwrap_or_default().into_iter().map(shown).collect(),
-        }
-    });
-    DescribeConfigsResponse {
-        results: results.collect(),
-        ..Default::default()
-    }
-}
-
-fn describe(
-    image: &MetadataImage,
-    settings: &Settings,
-    resource: &DescribeConfigsResource,
-) -> Result<Vec<ConfigEntry>, DescribeError> {
-    let name = resource.resource_name.as_str();
-    let names: Option<BTreeSet<&str>> = match &resource.configuration_keys {
-        Some(keys) if !keys.is_empty() => Some(keys.iter().map(Str::as_str).collect()),
-        _ => None,
-    };
-    let (names, layers) = (names.as_ref(), settings.layers(image));
-    let kind = ResourceType::from_code(resource.resource_type);
-    let stored = image.configs().of(&ConfigResource::new(kind, name));
-    match kind {
-        ResourceType::Topic => {
-            check_topic_name(name)?;
-            image.topics().by_name(name).ok_or(DescribeError::UnknownTopic)?;
-            Ok(layers.describe_topic(stored, names))
-        }
-        ResourceType::Broker if name.is_empty() => Ok(layers.describe_cluster(names)),
-        ResourceType::Broker => check_own_id(settings, name).map(|()| layers.describe_broker(names)),
-        // Log levels are not set by this API here: there are no loggers to list.
-        ResourceType::BrokerLogger if name.is_empty() => Err(DescribeError::NoBroker),
-        ResourceType::BrokerLogger => check_own_id(settings, name).map(|()| Vec::new()),
-        ResourceType::ClientMetrics if name.is_empty() => Err(DescribeError::NoSubscription),
-        ResourceType::ClientMetrics => Ok(describe_client_metrics(stored, names)),
-        ResourceType::Group if name.is_empty() => Err(DescribeError::NoGroup),
-        ResourceType::Group => Ok(layers.describe_group(stored, names)),
-        ResourceType::Other(code) => Err(DescribeError::UnknownResourceType(code, name.to_owned())),
-    }
-}
-
-fn check_own_id(settings: &Settings, name: &str) -> Result<(), DescribeError> {
-    let expected = settings.node_id;
-    match name.parse::<i32>() {
-        Err(_) => Err(DescribeError::BrokerIdNotANumber(name.to_owned())),
-        Ok(id) if id != expected => Err(DescribeError::OtherBroker {
-            expected,
-            found: name.to_owned(),
-        }),
-        Ok(_) => Ok(()),
-    }
-}
-
-/// ListConfigResources (KIP-1142): topics and brokers that exist, groups and subscriptions with configs. No types in
-/// the request are all types; one that has no configs makes the answer UNSUPPORTED_VERSION.
-pub fn list_config_resources(
-    image: &MetadataImage,
-    request: &ListConfigResourcesRequest,
-) -> ListConfigResourcesResponse {
-    let asked: BTreeSet<ResourceType> = request
-        .resource_types
-        .iter()
-        .copied()
-        .map(ResourceType::from_code)
-        .collect();
-    if asked.iter().any(|kind| matches!(kind, ResourceType::Other(_))) {
-        let error_code = ErrorCode::UnsupportedVersion as i16;
-        return ListConfigResourcesResponse {
-            error_code,
+impl Controller {
+    /// DescribeConfigs. A key that is asked for but does not exist is absent from the answer.
+    pub fn handle_describe_configs(&self, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+        let results = request.resources.iter().map(|resource| {
+            let verdict = self.describe(resource);
+            let error = verdict.as_ref().err();
+            let shown = |entry| result(entry, request.include_synonyms, request.include_documentation);
+            DescribeConfigsResult {
+                error_code: error.map_or(ErrorCode::None, DescribeError::code) as i16,
+                error_message: error.and_then(text),
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+                configs: verdict.unwrap_or_default().into_iter().map(shown).collect(),
+            }
+        });
+        DescribeConfigsResponse {
+            results: results.collect(),
             ..Default::default()
-        };
-    }
-    let is_asked = |kind: ResourceType| asked.is_empty() || asked.contains(&kind);
-    let resource = |kind: ResourceType, name: Str| list_config_resources_response::ConfigResource {
-        resource_name: name,
-        resource_type: kind.code(),
-    };
-    let stored = image.configs().iter().map(|(resource, _)| resource);
-    let stored = stored.filter(|it| matches!(it.kind, ResourceType::Group | ResourceType::ClientMetrics));
-    let mut config_resources: Vec<_> = stored
-        .filter(|it| is_asked(it.kind))
-        .map(|it| resource(it.kind, it.name.clone()))
-        .collect();
-    for kind in [ResourceType::BrokerLogger, ResourceType::Broker] {
-        if is_asked(kind) {
-            let ids = image.brokers().iter().map(|broker| Str::from(broker.id.to_string()));
-            config_resources.extend(ids.map(|id| resource(kind, id)));
         }
     }
-    if is_asked(ResourceType::Topic) {
-        let names = image.topics().iter().map(|topic| topic.name.clone());
-        config_resources.extend(names.map(|name| resource(ResourceType::Topic, name)));
+
+    fn describe(&self, resource: &DescribeConfigsResource) -> Result<Vec<ConfigEntry>, DescribeError> {
+        let name = resource.resource_name.as_str();
+        let names: Option<BTreeSet<&str>> = match &resource.configuration_keys {
+            Some(keys) if !keys.is_empty() => Some(keys.iter().map(Str::as_str).collect()),
+            _ => None,
+        };
+        let (names, layers) = (names.as_ref(), self.layers());
+        let kind = ResourceType::from_code(resource.resource_type);
+        let stored = self.image.configs().of(&ConfigResource::new(kind, name));
+        match kind {
+            ResourceType::Topic => {
+                check_topic_name(name)?;
+                self.image.topics().by_name(name).ok_or(DescribeError::UnknownTopic)?;
+                Ok(layers.describe_topic(stored, names))
+            }
+            ResourceType::Broker if name.is_empty() => Ok(layers.describe_cluster(names)),
+            ResourceType::Broker => {
+                self.check_own_id(name)?;
+                Ok(layers.describe_broker(names))
+            }
+            // Log levels are not set by this API here: there are no loggers to list.
+            ResourceType::BrokerLogger if name.is_empty() => Err(DescribeError::NoBroker),
+            ResourceType::BrokerLogger => self.check_own_id(name).map(|()| Vec::new()),
+            ResourceType::ClientMetrics if name.is_empty() => Err(DescribeError::NoSubscription),
+            ResourceType::ClientMetrics => Ok(describe_client_metrics(stored, names)),
+            ResourceType::Group if name.is_empty() => Err(DescribeError::NoGroup),
+            ResourceType::Group => Ok(layers.describe_group(stored, names)),
+            ResourceType::Other(code) => Err(DescribeError::UnknownResourceType(code, name.to_owned())),
+        }
     }
-    ListConfigResourcesResponse {
-        config_resources,
-        ..Default::default()
+
+    fn check_own_id(&self, name: &str) -> Result<(), DescribeError> {
+        let expected = self.settings.node_id;
+        match name.parse::<i32>() {
+            Err(_) => Err(DescribeError::BrokerIdNotANumber(name.to_owned())),
+            Ok(id) if id != expected => Err(DescribeError::OtherBroker {
+                expected,
+                found: name.to_owned(),
+            }),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// ListConfigResources (KIP-1142): topics and brokers that exist, groups and subscriptions with configs. No types
+    /// in the request are all types.
+    ///
+    /// # Errors
+    /// A type that has no configs is asked for: the code of the answer is UNSUPPORTED_VERSION.
+    pub fn handle_list_config_resources(&self, request: &ListConfigResourcesRequest) -> ListConfigResourcesResponse {
+        let asked: BTreeSet<ResourceType> = request
+            .resource_types
+            .iter()
+            .copied()
+            .map(ResourceType::from_code)
+            .collect();
+        if asked.iter().any(|kind| matches!(kind, ResourceType::Other(_))) {
+            let error_code = ErrorCode::UnsupportedVersion as i16;
+            return ListConfigResourcesResponse {
+                error_code,
+                ..Default::default()
+            };
+        }
+        let is_asked = |kind: ResourceType| asked.is_empty() || asked.contains(&kind);
+        let resource = |kind: ResourceType, name: Str| list_config_resources_response::ConfigResource {
+            resource_name: name,
+            resource_type: kind.code(),
+        };
+        let stored = self.image.configs().iter().map(|(resource, _)| resource);
+        let stored = stored.filter(|it| matches!(it.kind, ResourceType::Group | ResourceType::ClientMetrics));
+        let mut config_resources: Vec<_> = stored
+            .filter(|it| is_asked(it.kind))
+            .map(|it| resource(it.kind, it.name.clone()))
+            .collect();
+        for kind in [ResourceType::BrokerLogger, ResourceType::Broker] {
+            if is_asked(kind) {
+                let ids = self
+                    .image
+                    .brokers()
+                    .iter()
+                    .map(|broker| Str::from(broker.id.to_string()));
+                config_resources.extend(ids.map(|id| resource(kind, id)));
+            }
+        }
+        if is_asked(ResourceType::Topic) {
+            let names = self.image.topics().iter().map(|topic| topic.name.clone());
+            config_resources.extend(names.map(|name| resource(ResourceType::Topic, name)));
+        }
+        ListConfigResourcesResponse {
+            config_resources,
+            ..Default::default()
+        }
     }
 }
 
@@ -199,8 +198,7 @@ mod tests {
             include_synonyms: true,
             include_documentation: true,
         };
-        let controller = controller_with_topics(&["a"]);
-        let mut response = describe_configs(controller.image(), controller.settings(), &request);
+        let mut response = controller_with_topics(&["a"]).handle_describe_configs(&request);
         response.results.remove(0)
     }
 
@@ -253,7 +251,7 @@ mod tests {
             let request = ListConfigResourcesRequest {
                 resource_types: types.to_vec(),
             };
-            let response = list_config_resources(controller.image(), &request);
+            let response = controller.handle_list_config_resources(&request);
             let shown = response
                 .config_resources
                 .iter()

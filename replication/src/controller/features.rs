@@ -19,9 +19,9 @@ pub struct SupportedFeature {
     /// Its name.
     pub name: &'static str,
     /// The lowest level.
-    pub min_level: i16,
+    pub min: i16,
     /// The highest level.
-    pub max_level: i16,
+    pub max: i16,
     /// For each level from 1 on, the `metadata.version` from which a new cluster starts at it.
     defaults: &'static [i16],
 }
@@ -33,44 +33,44 @@ pub const LATEST_METADATA_VERSION: i16 = 33;
 pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
     SupportedFeature {
         name: feature::ELR_VERSION,
-        min_level: 0,
-        max_level: 1,
+        min: 0,
+        max: 1,
         defaults: &[26],
     },
     SupportedFeature {
         name: feature::GROUP_VERSION,
-        min_level: 0,
-        max_level: 1,
+        min: 0,
+        max: 1,
         defaults: &[22],
     },
     SupportedFeature {
         name: feature::KRAFT_VERSION,
-        min_level: 0,
-        max_level: 1,
+        min: 0,
+        max: 1,
         defaults: &[21],
     },
     SupportedFeature {
         name: feature::METADATA_VERSION,
-        min_level: 7,
-        max_level: LATEST_METADATA_VERSION,
+        min: 7,
+        max: LATEST_METADATA_VERSION,
         defaults: &[],
     },
     SupportedFeature {
         name: feature::SHARE_VERSION,
-        min_level: 0,
-        max_level: 2,
+        min: 0,
+        max: 2,
         defaults: &[28, 31],
     },
     SupportedFeature {
         name: feature::STREAMS_VERSION,
-        min_level: 0,
-        max_level: 1,
+        min: 0,
+        max: 1,
         defaults: &[29],
     },
     SupportedFeature {
         name: feature::TRANSACTION_VERSION,
-        min_level: 0,
-        max_level: 2,
+        min: 0,
+        max: 2,
         defaults: &[24, 24],
     },
 ];
@@ -216,7 +216,7 @@ impl Controller {
     }
 
     fn check_support(&self, name: &str, level: i16) -> Result<(), String> {
-        let own = supported(name).map(|feature| (feature.min_level, feature.max_level));
+        let own = supported(name).map(|feature| (feature.min, feature.max));
         check_range(&format!("Local controller {}", self.settings.node_id), own, level)?;
         for broker in self.image.brokers().iter() {
             let range = broker

@@ -1,7 +1,7 @@
 //! What the tests of the controller start from.
 
-use super::{BootstrapOptions, Context, Controller, Outcome, Settings, bootstrap_records};
-use crate::image::{MetadataImage, Position};
+use super::{BootstrapOptions, Controller, Outcome, Random, RegistrationContext, Settings, bootstrap_records};
+use crate::image::MetadataImage;
 use ottla_protocol::{
     ids::{NodeId, Uuid},
     messages::{
@@ -10,17 +10,9 @@ use ottla_protocol::{
         create_topics_request::CreatableTopic,
     },
 };
-use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(super) const SEED: [u8; 32] = [42; 32];
 pub(super) const DIRECTORY: Uuid = Uuid([9; 16]);
-
-/// A context whose ids are new each time.
-pub(super) fn context() -> Context<'static> {
-    static DRAWS: AtomicU64 = AtomicU64::new(1000);
-    Context::new(0, &|| {
-        Uuid(u128::from(DRAWS.fetch_add(1, Ordering::Relaxed)).to_be_bytes())
-    })
-}
 
 /// Applies what an outcome says and hands back its response.
 pub(super) fn run<R>(controller: &mut Controller, outcome: Outcome<R>) -> R {
@@ -33,8 +25,8 @@ pub(super) fn run<R>(controller: &mut Controller, outcome: Outcome<R>) -> R {
 pub(super) fn registration(incarnation: u8) -> BrokerRegistrationRequest {
     let features = super::SUPPORTED_FEATURES.iter().map(|feature| Feature {
         name: feature.name.into(),
-        min_supported_version: feature.min_level,
-        max_supported_version: feature.max_level,
+        min_supported_version: feature.min,
+        max_supported_version: feature.max,
     });
     let listener = Listener {
         name: "PLAINTEXT".into(),
@@ -73,12 +65,12 @@ pub(super) fn fenced_controller() -> Controller {
     };
     let image = MetadataImage::replay(&bootstrap_records(&BootstrapOptions::default()));
     let mut controller = Controller::new(image, settings);
-    controller.move_to(Position {
-        offset: 11,
-        ..Position::START
-    });
+    let context = RegistrationContext {
+        next_offset: 12,
+        has_live_session: false,
+    };
     let outcome = controller
-        .handle_broker_registration(&registration(1), false)
+        .handle_broker_registration(&registration(1), context)
         .expect("it may register");
     run(&mut controller, outcome);
     controller
@@ -112,7 +104,7 @@ pub(super) fn controller_with_topics(names: &[&str]) -> Controller {
         topics,
         ..Default::default()
     };
-    let outcome = controller.handle_create_topics(&request, &context());
+    let outcome = controller.handle_create_topics(&request, &mut Random::new(SEED));
     let response = run(&mut controller, outcome);
     assert!(
         response.topics.iter().all(|topic| topic.error_code == 0),

@@ -1,7 +1,7 @@
 //! CreatePartitions: more partitions for a topic that exists.
 
 use super::{
-    Context, Controller, MAX_RECORDS_PER_OPERATION, Outcome, PlacementError, placement::place, random::Random, text,
+    Controller, MAX_RECORDS_PER_OPERATION, Outcome, PlacementError, Random, placement::place, text,
     topics::names_that_repeat,
 };
 use crate::image::{BrokersImage, TopicImage};
@@ -118,14 +118,13 @@ impl CreatePartitionsError {
 }
 
 impl Controller {
-    /// CreatePartitions: `count` of the request is how many there shall be in all.
+    /// CreatePartitions: `count` of the request is how many there shall be in all. `random` is where placement starts.
     pub fn handle_create_partitions(
         &self,
         request: &CreatePartitionsRequest,
-        context: &Context<'_>,
+        random: &mut Random,
     ) -> Outcome<CreatePartitionsResponse> {
         let repeated = names_that_repeat(request.topics.iter().map(|topic| &topic.name));
-        let mut random = context.random();
         let mut records = Vec::new();
         let mut results: Vec<_> = repeated
             .iter()
@@ -133,9 +132,7 @@ impl Controller {
             .collect();
         for topic in request.topics.iter().filter(|topic| !repeated.contains(&topic.name)) {
             let room = MAX_RECORDS_PER_OPERATION - records.len();
-            let verdict = self
-                .new_partitions(topic, room, &mut random)
-                .map(|new| records.extend(new));
+            let verdict = self.new_partitions(topic, room, random).map(|new| records.extend(new));
             results.push(result(&topic.name, verdict));
         }
         if request.validate_only {
@@ -229,7 +226,7 @@ fn result(name: &Str, verdict: Result<(), CreatePartitionsError>) -> CreateParti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::fixture::{context, controller_with_topics, run};
+    use crate::controller::fixture::{SEED, controller_with_topics, run};
     use ottla_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
 
     fn ask(
@@ -250,7 +247,7 @@ mod tests {
             topics: vec![topic],
             ..Default::default()
         };
-        controller.handle_create_partitions(&request, &context())
+        controller.handle_create_partitions(&request, &mut Random::new(SEED))
     }
 
     fn refusal(controller: &Controller, name: &str, count: i32, assignments: Option<&[&[i32]]>) -> (i16, String) {

@@ -10,31 +10,48 @@ use ottla_protocol::{
 /// How many producer ids a broker gets at a time.
 pub const PRODUCER_ID_BLOCK_SIZE: i32 = 1000;
 
+/// Why a broker gets no producer ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
+pub enum AllocateProducerIdsError {
+    #[error("broker {0} with this epoch is not registered")]
+    StaleEpoch(NodeId),
+    #[error("Exhausted all producerIds as the next block's end producerId has exceeded the int64 type limit")]
+    Exhausted,
+}
+
+impl AllocateProducerIdsError {
+    /// The code on the wire.
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::StaleEpoch(_) => ErrorCode::StaleBrokerEpoch,
+            Self::Exhausted => ErrorCode::UnknownServerError,
+        }
+    }
+}
+
 impl Controller {
-    /// AllocateProducerIds: refused for a broker that is not registered with this epoch.
+    /// AllocateProducerIds.
+    ///
+    /// # Errors
+    /// The broker is not registered with this epoch, or there are no ids left.
     pub fn handle_allocate_producer_ids(
         &self,
         request: &AllocateProducerIdsRequest,
-    ) -> Outcome<AllocateProducerIdsResponse> {
-        let refused = |code: ErrorCode| {
-            Outcome::unchanged(AllocateProducerIdsResponse {
-                error_code: code as i16,
-                ..Default::default()
-            })
-        };
-        let broker = self.image.brokers().broker(NodeId(request.broker_id));
-        if broker.is_none_or(|broker| broker.epoch != request.broker_epoch) {
-            return refused(ErrorCode::StaleBrokerEpoch);
-        }
+    ) -> Result<Outcome<AllocateProducerIdsResponse>, AllocateProducerIdsError> {
+        let id = NodeId(request.broker_id);
+        let broker = self
+            .image
+            .brokers()
+            .broker(id)
+            .filter(|broker| broker.epoch == request.broker_epoch);
+        broker.ok_or(AllocateProducerIdsError::StaleEpoch(id))?;
         let producer_id_start = self.image.producer_ids().next_producer_id();
-        let Some(next_producer_id) = producer_id_start.checked_add(PRODUCER_ID_BLOCK_SIZE.into()) else {
-            // Every id there can be has been given away.
-            return refused(ErrorCode::UnknownServerError);
-        };
+        let next_producer_id = producer_id_start.checked_add(PRODUCER_ID_BLOCK_SIZE.into());
         let record = ProducerIdsRecord {
             broker_id: request.broker_id,
             broker_epoch: request.broker_epoch,
-            next_producer_id,
+            next_producer_id: next_producer_id.ok_or(AllocateProducerIdsError::Exhausted)?,
         };
         let response = AllocateProducerIdsResponse {
             error_code: ErrorCode::None as i16,
@@ -42,10 +59,10 @@ impl Controller {
             producer_id_len: PRODUCER_ID_BLOCK_SIZE,
             ..Default::default()
         };
-        Outcome {
+        Ok(Outcome {
             records: vec![record.into()],
             response,
-        }
+        })
     }
 }
 
@@ -61,7 +78,7 @@ mod tests {
             broker_id: 1,
             broker_epoch: 12,
         };
-        let outcome = controller.handle_allocate_producer_ids(&request);
+        let outcome = controller.handle_allocate_producer_ids(&request).expect("registered");
         assert_eq!(
             (outcome.response.producer_id_start, outcome.response.producer_id_len),
             (0, 1000)
@@ -69,7 +86,7 @@ mod tests {
         run(&mut controller, outcome);
         let image = crate::image::MetadataImage::replay(&controller.image().to_records());
         let controller = Controller::new(image, controller.settings().clone());
-        let outcome = controller.handle_allocate_producer_ids(&request);
+        let outcome = controller.handle_allocate_producer_ids(&request).expect("registered");
         assert_eq!(outcome.response.producer_id_start, 1000);
     }
 
@@ -79,10 +96,7 @@ mod tests {
             broker_id: 1,
             broker_epoch: 11,
         };
-        let outcome = controller().handle_allocate_producer_ids(&request);
-        assert_eq!(
-            (outcome.response.error_code, outcome.records.len()),
-            (ErrorCode::StaleBrokerEpoch as i16, 0)
-        );
+        let verdict = controller().handle_allocate_producer_ids(&request);
+        assert_eq!(verdict, Err(AllocateProducerIdsError::StaleEpoch(NodeId(1))));
     }
 }

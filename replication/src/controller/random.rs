@@ -1,14 +1,17 @@
 //! Random choices from a seed that the caller brings.
 
+use ottla_protocol::ids::Uuid;
+
 /// A stream of random numbers: xoshiro256** by Blackman and Vigna.
 ///
-/// The same seed gives the same choices.
+/// The same seed gives the same choices. A seed of 256 bits from the system's source makes topic ids as unique as if
+/// each were drawn from there.
 #[derive(Clone, Debug)]
-pub(super) struct Random([u64; 4]);
+pub struct Random([u64; 4]);
 
 impl Random {
     /// A stream that starts from `seed`.
-    pub(super) fn new(seed: [u8; 32]) -> Self {
+    pub fn new(seed: [u8; 32]) -> Self {
         let mut state = [0; 4];
         for (word, bytes) in state.iter_mut().zip(seed.chunks_exact(8)) {
             *word = u64::from_le_bytes(bytes.try_into().expect("chunks have eight bytes"));
@@ -21,7 +24,7 @@ impl Random {
     }
 
     /// The next number.
-    fn next_u64(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         let state = &mut self.0;
         let result = state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = state[1] << 17;
@@ -35,9 +38,22 @@ impl Random {
     }
 
     /// A number from 0 up to but not including `end`; 0 if that is 0.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         // The bias is below 2^-32 for every cluster there can be.
         ((u128::from(self.next_u64()) * end as u128) >> 64) as usize
+    }
+
+    /// A random id: a version 4 uuid whose text does not start with a dash, since tools would take it for an option.
+    pub fn uuid(&mut self) -> Uuid {
+        loop {
+            let bits = u128::from(self.next_u64()) << 64 | u128::from(self.next_u64());
+            let bits = bits & !(0xf << 76) | 4 << 76;
+            let bits = bits & !(0b11 << 62) | 0b10 << 62;
+            let id = Uuid(bits.to_be_bytes());
+            if !id.to_string().starts_with('-') {
+                return id;
+            }
+        }
     }
 }
 
@@ -49,7 +65,7 @@ mod tests {
     fn a_seed_gives_the_same_choices_twice() {
         let choices = |seed| {
             let mut random = Random::new([seed; 32]);
-            (random.below(1000), random.below(1000), random.below(1000))
+            (random.uuid(), random.below(1000), random.uuid())
         };
         assert_eq!(choices(7), choices(7));
         assert_ne!(choices(7), choices(8));
@@ -64,5 +80,15 @@ mod tests {
         }
         assert_eq!(seen, [true; 5]);
         assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn ids_are_version_4_uuids_without_a_leading_dash() {
+        let mut random = Random::new([3; 32]);
+        for _ in 0..1000 {
+            let id = random.uuid();
+            assert_eq!((id.0[6] >> 4, id.0[8] >> 6), (4, 0b10));
+            assert!(!id.to_string().starts_with('-'));
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     partitions::{AssignmentError, check_replicas},
     text,
 };
-use crate::image::{MetadataImage, TopicImage};
+use crate::image::TopicImage;
 use ottla_protocol::{
     ErrorCode, Str,
     ids::NodeId,
@@ -124,31 +124,30 @@ impl Controller {
         };
         Ok(Some(record.into()))
     }
-}
 
-/// ListPartitionReassignments, from an image: those of the request that are under way, or all.
-pub fn list_partition_reassignments(
-    image: &MetadataImage,
-    request: &ListPartitionReassignmentsRequest,
-) -> ListPartitionReassignmentsResponse {
-    let topics: Vec<_> = match &request.topics {
-        Some(asked) => {
-            let found = asked.iter().filter_map(|topic| {
-                let image = image.topics().by_name(&topic.name)?;
-                Some(ongoing(image, |index| topic.partition_indexes.contains(&index)))
-            });
-            found.collect()
+    /// ListPartitionReassignments: those of the request that are under way, or all.
+    pub fn handle_list_partition_reassignments(
+        &self,
+        request: &ListPartitionReassignmentsRequest,
+    ) -> ListPartitionReassignmentsResponse {
+        let topics = match &request.topics {
+            Some(asked) => {
+                let found = asked.iter().filter_map(|topic| {
+                    let image = self.image.topics().by_name(&topic.name)?;
+                    Some(ongoing(image, |index| topic.partition_indexes.contains(&index)))
+                });
+                found.filter(|topic| !topic.partitions.is_empty()).collect()
+            }
+            None => {
+                let all = self.image.topics().iter().map(|topic| ongoing(topic, |_| true));
+                all.filter(|topic| !topic.partitions.is_empty()).collect()
+            }
+        };
+        ListPartitionReassignmentsResponse {
+            error_message: None,
+            topics,
+            ..Default::default()
         }
-        None => image.topics().iter().map(|topic| ongoing(topic, |_| true)).collect(),
-    };
-    let topics = topics
-        .into_iter()
-        .filter(|topic| !topic.partitions.is_empty())
-        .collect();
-    ListPartitionReassignmentsResponse {
-        error_message: None,
-        topics,
-        ..Default::default()
     }
 }
 
@@ -213,7 +212,7 @@ mod tests {
     #[test]
     fn nothing_is_under_way() {
         let controller = controller_with_topics(&["a"]);
-        let response = list_partition_reassignments(controller.image(), &Default::default());
+        let response = controller.handle_list_partition_reassignments(&ListPartitionReassignmentsRequest::default());
         assert_eq!(response.topics, []);
     }
 }

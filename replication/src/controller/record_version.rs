@@ -1,12 +1,12 @@
 //! In which version a metadata record is written at the cluster's feature levels.
 
-use crate::image::{Features, feature};
+use crate::image::FeaturesImage;
 use ottla_protocol::messages::MetadataRecord;
 
 /// The version in which `record` is written, so that every node that supports the cluster's `metadata.version` reads
 /// it. The thresholds are those of Apache Kafka's MetadataVersion.
-pub fn record_version(record: &MetadataRecord, features: &Features) -> i16 {
-    let level = features.get(feature::METADATA_VERSION).copied().unwrap_or(0);
+pub fn record_version(record: &MetadataRecord, features: &FeaturesImage) -> i16 {
+    let level = features.metadata_version();
     match record {
         MetadataRecord::RegisterBroker(_) => match level {
             LEVEL_4_3_IV0.. => 4,
@@ -44,7 +44,7 @@ const LEVEL_4_3_IV0: i16 = 30;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::MetadataImage;
+    use crate::image::{MetadataImage, feature};
     use ottla_protocol::messages::{
         BrokerRegistrationChangeRecord, FeatureLevelRecord, PartitionRecord, RegisterBrokerRecord,
     };
@@ -59,8 +59,8 @@ mod tests {
         let register = MetadataRecord::from(RegisterBrokerRecord::default());
         let partition = MetadataRecord::from(PartitionRecord::default());
         (
-            record_version(&register, image.features().levels()),
-            record_version(&partition, image.features().levels()),
+            record_version(&register, image.features()),
+            record_version(&partition, image.features()),
         )
     }
 
@@ -75,8 +75,7 @@ mod tests {
     #[test]
     fn a_change_of_a_broker_is_written_in_the_lowest_version_that_has_it() {
         let image = MetadataImage::default();
-        let version =
-            |record: BrokerRegistrationChangeRecord| record_version(&record.into(), image.features().levels());
+        let version = |record: BrokerRegistrationChangeRecord| record_version(&record.into(), image.features());
         assert_eq!(
             version(BrokerRegistrationChangeRecord {
                 fenced: -1,

@@ -45,11 +45,6 @@ pub fn check_topic_name(name: &str) -> Result<(), InvalidTopicName> {
     Ok(())
 }
 
-/// Whether `name` may be the name of a topic.
-pub fn is_legal_topic_name(name: &str) -> bool {
-    check_topic_name(name).is_ok()
-}
-
 /// A topic whose metrics would have the same name: those put `_` for `.`.
 pub(super) fn colliding_topic(topics: &TopicsImage, name: &str) -> Option<String> {
     let common = name.find(['.', '_']).map(|end| &name[..end])?;

@@ -1,10 +1,9 @@
 //! CreateTopics: names, partitions, placement, configs.
 
 use super::{
-    Context, Controller, MAX_RECORDS_PER_OPERATION, Outcome, PlacementError,
+    Controller, MAX_RECORDS_PER_OPERATION, Outcome, PlacementError, Random,
     partitions::{AssignmentError, check_assignment},
     placement::{default_directory, place},
-    random::Random,
     text,
     topic_names::{InvalidTopicName, check_topic_name, colliding_topic},
 };
@@ -97,21 +96,20 @@ struct NewTopic {
 }
 
 impl Controller {
-    /// CreateTopics.
+    /// CreateTopics. `random` gives topic ids and where placement starts.
     ///
     /// The response has one result per topic, in the order of the request; names that occur twice come once, last. A
     /// success tells every config with its source: whoever may not read them, the caller takes them out.
     pub fn handle_create_topics(
         &self,
         request: &CreateTopicsRequest,
-        context: &Context<'_>,
+        random: &mut Random,
     ) -> Outcome<CreateTopicsResponse> {
         let repeated = names_that_repeat(request.topics.iter().map(|topic| &topic.name));
-        let mut random = context.random();
         let mut records = Vec::new();
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics.iter().filter(|topic| !repeated.contains(&topic.name)) {
-            let verdict = self.new_topic(topic, context, &mut random).and_then(|new| {
+            let verdict = self.new_topic(topic, random).and_then(|new| {
                 let new_records = self.new_topic_records(topic, &new)?;
                 if records.len() + new_records.len() > MAX_RECORDS_PER_OPERATION {
                     return Err(CreateTopicError::TooMany);
@@ -134,12 +132,7 @@ impl Controller {
         }
     }
 
-    fn new_topic(
-        &self,
-        topic: &CreatableTopic,
-        context: &Context<'_>,
-        random: &mut Random,
-    ) -> Result<NewTopic, CreateTopicError> {
+    fn new_topic(&self, topic: &CreatableTopic, random: &mut Random) -> Result<NewTopic, CreateTopicError> {
         self.check_new_name(&topic.name)?;
         let overrides = self.new_overrides(topic)?;
         let replicas = if topic.assignments.is_empty() {
@@ -148,7 +141,7 @@ impl Controller {
             self.assigned_partitions(topic)?
         };
         Ok(NewTopic {
-            id: context.topic_id(),
+            id: random.uuid(),
             overrides,
             replicas,
         })

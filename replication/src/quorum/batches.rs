@@ -1,7 +1,7 @@
 //! Record batches of the metadata log and of its snapshots.
 
 use super::control::ControlRecord;
-use crate::{controller::record_version, image::Features};
+use crate::{controller::record_version, image::FeaturesImage};
 use ottla_protocol::{
     ids::TimestampMs,
     messages::MetadataRecord,
@@ -21,18 +21,18 @@ pub fn control_batch(records: &[ControlRecord], now_ms: TimestampMs) -> Result<B
     Ok(batch)
 }
 
-/// A batch of metadata records, each in the version that `levels` call for; base offset and epoch are the caller's.
+/// A batch of metadata records, each in the version that `features` call for; base offset and epoch are the caller's.
 ///
 /// # Errors
 /// A field holds a value that this version cannot carry.
 pub fn metadata_batch(
     records: &[MetadataRecord],
-    levels: &Features,
+    features: &FeaturesImage,
     now_ms: TimestampMs,
 ) -> Result<BatchBuilder, EncodeError> {
     let mut batch = BatchBuilder::new();
     for record in records {
-        let value = record.to_value(record_version(record, levels))?;
+        let value = record.to_value(record_version(record, features))?;
         batch.append(&NewRecord {
             timestamp: now_ms,
             key: None,

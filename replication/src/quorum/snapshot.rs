@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::Layers,
     controller::{BootstrapOptions, formatted_records},
-    image::{Features, MetadataImage, Position},
+    image::{FeaturesImage, MetadataImage, Position},
 };
 use bytes::{Bytes, BytesMut};
 use ottla_protocol::{
@@ -104,7 +104,7 @@ impl SnapshotPolicy {
 pub fn snapshot_bytes(image: &MetadataImage, voters: &VoterSet, now_ms: TimestampMs) -> Result<Bytes, EncodeError> {
     let position = image.position;
     let mut contents = Contents::begin(position.epoch, position.timestamp_ms, voters, now_ms)?;
-    contents.push_records(&image.to_records(), image.features().levels())?;
+    contents.push_records(&image.to_records(), image.features())?;
     contents.end()
 }
 
@@ -118,7 +118,7 @@ pub fn bootstrap_snapshot_bytes(
     now_ms: TimestampMs,
 ) -> Result<Bytes, EncodeError> {
     let mut contents = Contents::begin(SnapshotId::BOOTSTRAP.epoch, now_ms, voters, now_ms)?;
-    contents.push_records(&formatted_records(options), &options.levels)?;
+    contents.push_records(&formatted_records(options), &options.levels.clone().into())?;
     contents.end()
 }
 
@@ -151,9 +151,9 @@ impl Contents {
         Ok(contents)
     }
 
-    fn push_records(&mut self, records: &[MetadataRecord], levels: &Features) -> Result<(), EncodeError> {
+    fn push_records(&mut self, records: &[MetadataRecord], features: &FeaturesImage) -> Result<(), EncodeError> {
         for records in records.chunks(RECORDS_PER_BATCH) {
-            self.push(metadata_batch(records, levels, self.now_ms)?);
+            self.push(metadata_batch(records, features, self.now_ms)?);
         }
         Ok(())
     }

@@ -1,16 +1,13 @@
 use super::*;
 use crate::{
     controller::fixture::{controller, controller_with_topics, fenced_controller, heartbeat, registration, run},
-    image::{LeaderRecoveryState, Position},
+    image::LeaderRecoveryState,
 };
 
-/// The process that registers next finds its epoch here.
-fn restart(controller: &mut Controller) {
-    controller.move_to(Position {
-        offset: 99,
-        ..Position::START
-    });
-}
+const RESTARTED: RegistrationContext = RegistrationContext {
+    next_offset: 100,
+    has_live_session: false,
+};
 
 fn kinds(records: &[MetadataRecord]) -> Vec<i16> {
     records.iter().map(MetadataRecord::record_type).collect()
@@ -61,13 +58,12 @@ fn a_clean_stop_and_start_raises_leader_epochs_and_loses_nothing() {
     let response = run(&mut controller, outcome);
     assert!(response.should_shut_down && response.is_fenced);
 
-    restart(&mut controller);
     let request = BrokerRegistrationRequest {
         previous_broker_epoch: 12,
         ..registration(2)
     };
     let outcome = controller
-        .handle_broker_registration(&request, false)
+        .handle_broker_registration(&request, RESTARTED)
         .expect("it may register");
     assert_eq!(
         (kinds(&outcome.records), outcome.response.broker_epoch),
@@ -85,9 +81,8 @@ fn a_clean_stop_and_start_raises_leader_epochs_and_loses_nothing() {
 #[test]
 fn after_a_crash_the_broker_leads_again_as_recovering() {
     let mut controller = controller_with_topics(&["a"]);
-    restart(&mut controller);
     let outcome = controller
-        .handle_broker_registration(&registration(2), false)
+        .handle_broker_registration(&registration(2), RESTARTED)
         .expect("it may register");
     assert_eq!(kinds(&outcome.records), [PARTITION_CHANGE, REGISTER_BROKER]);
     run(&mut controller, outcome);
@@ -101,8 +96,12 @@ fn after_a_crash_the_broker_leads_again_as_recovering() {
 #[test]
 fn the_same_process_keeps_its_epoch_and_its_state() {
     let controller = controller();
+    let context = RegistrationContext {
+        next_offset: 100,
+        has_live_session: true,
+    };
     let outcome = controller
-        .handle_broker_registration(&registration(1), true)
+        .handle_broker_registration(&registration(1), context)
         .expect("it may register");
     assert_eq!(outcome.response.broker_epoch, 12);
     let [MetadataRecord::RegisterBroker(record)] = outcome.records.as_slice() else {
@@ -115,8 +114,12 @@ fn the_same_process_keeps_its_epoch_and_its_state() {
 fn registrations_that_do_not_belong_here_are_refused() {
     let controller = controller();
     let refusal = |request: &BrokerRegistrationRequest, has_live_session| {
+        let context = RegistrationContext {
+            next_offset: 100,
+            has_live_session,
+        };
         controller
-            .handle_broker_registration(request, has_live_session)
+            .handle_broker_registration(request, context)
             .expect_err("refused")
             .code()
     };

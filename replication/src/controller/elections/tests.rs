@@ -239,7 +239,9 @@ fn an_admin_is_told_why_nobody_was_elected() {
     assert_eq!(asked, [("a".into(), 0, 84), ("a".into(), 9, 3), ("no".into(), 0, 3)]);
     assert_eq!(ask(&controller, 0, None), []);
     after(&mut controller, BrokerEvent::Leaves(ME));
-    controller.apply(&ottla_protocol::messages::FenceBrokerRecord { id: 1, epoch: 12 }.into());
+    controller
+        .image_mut()
+        .apply(&ottla_protocol::messages::FenceBrokerRecord { id: 1, epoch: 12 }.into());
     assert_eq!(ask(&controller, 0, None), [("a".into(), 0, 80)]);
     assert_eq!(ask(&controller, 1, None), [("a".into(), 0, 83)]);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::controller::fixture::{
-    DIRECTORY, context, controller, controller_with_topics, creatable, fenced_controller, run,
+    DIRECTORY, SEED, controller, controller_with_topics, creatable, fenced_controller, run,
 };
 use ottla_protocol::messages::{
     PartitionRecord,
@@ -14,7 +14,7 @@ fn ask(controller: &Controller, topics: Vec<CreatableTopic>) -> Outcome<CreateTo
         topics,
         ..Default::default()
     };
-    controller.handle_create_topics(&request, &context())
+    controller.handle_create_topics(&request, &mut Random::new(SEED))
 }
 
 fn with_configs(name: &str, configs: &[(&str, Option<&str>)]) -> CreatableTopic {
@@ -134,7 +134,7 @@ fn validation_alone_answers_the_same_and_leaves_nothing() {
         validate_only: true,
         ..Default::default()
     };
-    let outcome = controller().handle_create_topics(&request, &context());
+    let outcome = controller().handle_create_topics(&request, &mut Random::new(SEED));
     assert_eq!((outcome.response.topics[0].error_code, outcome.records.len()), (0, 0));
 }
 
