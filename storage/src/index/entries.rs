@@ -161,7 +161,11 @@ impl<const WIDTH: usize> Entries<WIDTH> {
     }
 
     pub(super) fn has_file(&self) -> io::Result<bool> {
-        Ok(self.slot.open_existing()?.is_some())
+        match self.slot.status() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the file durable, if there is one.

@@ -86,8 +86,11 @@ impl Log {
         if count == ages.len() {
             self.roll(now_ms).map_err(failed)?;
         }
+        // Nobody may be syncing, sealing or cutting what goes.
+        let _round = self.syncing.lock();
+        let _sealing = self.sealing.lock();
+        self.finish_rolls_sealing();
         let removed: Vec<Arc<Segment>> = {
-            // Truncation takes segments too, so only one at a time may.
             let _appender = self.appender.lock();
             let mut segments = self.segments.write();
             let count = count.min(segments.len().saturating_sub(1));

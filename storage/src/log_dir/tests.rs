@@ -8,7 +8,7 @@ use crate::producer_state::AppendOrigin;
 use crate::testing::scratch;
 
 fn open(path: &Path) -> LogDir {
-    LogDir::open(Arc::new(RealDisk), path).unwrap()
+    LogDir::open(Arc::new(RealDisk::new()), path).unwrap()
 }
 
 fn open_log(dir: &LogDir, partition: &TopicPartition) -> Log {
@@ -35,7 +35,7 @@ fn append(log: &Log) {
 fn a_directory_belongs_to_one_user_at_a_time() {
     let scratch = scratch("log-dir");
     let dir = open(scratch.path());
-    let second = LogDir::open(Arc::new(RealDisk), scratch.path());
+    let second = LogDir::open(Arc::new(RealDisk::new()), scratch.path());
     assert!(matches!(second, Err(LogDirError::Locked { .. })));
     drop(dir);
     open(scratch.path());

@@ -4,14 +4,14 @@
 //! holds neither a map nor preallocated blocks; the next append gets them again.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 
 use ottla_protocol::ids::{Offset, TimestampMs};
 use ottla_protocol::records::BatchHeader;
 
 use super::Segment;
-use crate::disk::{DiskFile, OpenMode, PAGE_BYTES, TailReader, TailWriter, remove_if_exists};
+use crate::disk::{DiskFile, OpenMode, PAGE_BYTES, TailWriter, remove_if_exists};
 
 /// A log with a few records costs this much disk while it is in use.
 const FIRST_STEP_BYTES: u64 = 64 * 1024;
@@ -22,8 +22,6 @@ const LAST_STEP_BYTES: u64 = 64 * 1024 * 1024;
 pub(crate) struct Writer {
     segment: Arc<Segment>,
     tail: Option<Box<dyn TailWriter>>,
-    /// Earlier maps that someone may still be reading from.
-    earlier: Vec<Weak<dyn TailReader>>,
     bytes_since_index: u64,
     /// Largest timestamp of the segment's first batch, from which its age counts.
     first_timestamp: Option<TimestampMs>,
@@ -40,7 +38,6 @@ impl Writer {
             index_bytes: segment.index_bytes(),
             segment,
             tail: None,
-            earlier: Vec::new(),
             bytes_since_index: 0,
             first_timestamp,
             created_ms: now_ms,
@@ -139,8 +136,7 @@ impl Writer {
         };
         let start = written - written % PAGE_BYTES;
         let (writer, reader) = file.tail(start..end, written)?;
-        self.unmap();
-        *self.segment.tail.write() = Some(reader);
+        self.segment.tails.write().replace(Some(reader));
         self.tail = Some(writer);
         Ok(())
     }
@@ -154,10 +150,7 @@ impl Writer {
 
     fn unmap(&mut self) {
         self.tail = None;
-        self.earlier.retain(|tail| tail.strong_count() > 0);
-        if let Some(tail) = self.segment.tail.write().take() {
-            self.earlier.push(Arc::downgrade(&tail));
-        }
+        self.segment.tails.write().replace(None);
     }
 
     /// Cuts the segment at `position`, the border of the batches that end before `offset`.
@@ -166,7 +159,7 @@ impl Writer {
     /// theirs lives until they are done.
     pub(crate) fn truncate(&mut self, offset: Offset, position: u64) -> io::Result<()> {
         self.unmap();
-        let is_read = self.earlier.iter().any(|tail| tail.strong_count() > 0);
+        let is_read = self.segment.tails.read().are_read();
         self.segment.size_bytes.store(position, Ordering::Release);
         match is_read {
             true => self.copy_up_to(position)?,
