@@ -37,7 +37,8 @@ pub struct RetentionError {
 
 impl Log {
     /// Moves the log start offset to `offset`: what is before it is gone for readers at once, and from the disk when
-    /// retention next looks. An offset at or below the log start changes nothing. Returns the log start offset.
+    /// retention next looks. It survives a restart once [`crate::LogDir::write_checkpoints`] has noted it. An offset at
+    /// or below the log start changes nothing. Returns the log start offset.
     ///
     /// # Errors
     /// Above the high watermark.

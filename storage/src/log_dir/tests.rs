@@ -53,6 +53,7 @@ fn what_was_closed_counts_as_clean_once() {
     log.set_high_watermark(2);
     log.delete_records_before(1).unwrap();
     dir.close([(&partition, &log)], 42).unwrap();
+    drop(dir);
 
     let dir = open(scratch.path());
     assert_eq!(dir.clean_shutdown(), Some(CleanShutdown { broker_epoch: 42 }));
@@ -82,6 +83,7 @@ fn a_log_that_did_not_close_leaves_no_marker() {
         dir.close([(&partition, &log)], 1),
         Err(LogDirError::Close { .. })
     ));
+    drop(dir);
     assert_eq!(open(scratch.path()).clean_shutdown(), None);
 }
 

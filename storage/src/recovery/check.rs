@@ -48,6 +48,8 @@ pub(super) fn check_segments(
     while let Some(segment) = segments.get(at).cloned() {
         let next = segments.get(at + 1).map(|next| next.base_offset());
         at += 1;
+        segment.offsets.trim_zeros()?;
+        segment.times.trim_zeros()?;
         // The recovery point is in or behind the next segment: this one is whole.
         let is_whole = next.is_some_and(|next| next <= from) || (next.is_none() && options.is_clean);
         if is_whole && has_good_indexes(&segment, next)? {

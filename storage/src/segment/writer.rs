@@ -16,7 +16,7 @@ use crate::disk::{DiskFile, OpenMode, PAGE_BYTES, TailWriter, remove_if_exists};
 /// A log with a few records costs this much disk while it is in use.
 const FIRST_STEP_BYTES: u64 = 64 * 1024;
 /// No step is larger: what is mapped but not written yet should stay small beside what is.
-const LAST_STEP_BYTES: u64 = 64 * 1024 * 1024;
+const LAST_STEP_BYTES: u64 = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Writer {

@@ -127,7 +127,12 @@ fn indexes_that_are_missing_or_lie_are_built_again() {
     let expected = read_all(&log, 0);
     log.close().unwrap();
     type Harm = fn(&Path);
-    let harms: [Harm; 5] = [
+    let harms: [Harm; 6] = [
+        |path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes.resize(bytes.len() + 2400, 0);
+            std::fs::write(path, bytes).unwrap();
+        },
         |path| std::fs::remove_file(path).unwrap(),
         |path| std::fs::write(path, [0xff; 80]).unwrap(),
         |path| std::fs::write(path, [0; 800]).unwrap(),
