@@ -59,11 +59,12 @@ struct Tails {
 }
 
 impl Tails {
-    fn replace(&mut self, next: Option<Arc<dyn TailReader>>) {
+    /// Puts another map in the place of the current one, which is returned.
+    fn replace(&mut self, next: Option<Arc<dyn TailReader>>) -> Option<Arc<dyn TailReader>> {
         self.earlier.retain(|tail| tail.strong_count() > 0);
-        if let Some(tail) = std::mem::replace(&mut self.current, next) {
-            self.earlier.push(Arc::downgrade(&tail));
-        }
+        let replaced = std::mem::replace(&mut self.current, next);
+        self.earlier.extend(replaced.as_ref().map(Arc::downgrade));
+        replaced
     }
 
     fn are_read(&self) -> bool {

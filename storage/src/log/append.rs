@@ -135,7 +135,9 @@ impl Log {
         let outcome = self.append_locked(appender, &append, &mut batches);
         appender.batches = batches;
         let has_rolled = std::mem::take(&mut appender.has_rolled);
+        let retired = appender.writer.take_retired();
         drop(guard);
+        drop(retired);
         if has_rolled {
             self.finish_rolls();
         }
