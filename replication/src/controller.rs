@@ -22,7 +22,7 @@ mod topic_names;
 mod topics;
 
 use crate::{
-    config::{ConfigValues, Layers},
+    config::{ConfigScope, ConfigValues, Layers, Value, definition},
     image::MetadataImage,
 };
 use ottla_protocol::{Str, ids::NodeId, messages::MetadataRecord};
@@ -35,7 +35,7 @@ pub use elections::ElectionError;
 pub use features::{
     FeatureError, LATEST_METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature, default_levels, default_levels_at,
 };
-pub use partitions::CreatePartitionsError;
+pub use partitions::{AssignmentError, CreatePartitionsError};
 pub use placement::PlacementError;
 pub use producer_ids::{AllocateProducerIdsError, PRODUCER_ID_BLOCK_SIZE};
 pub use random::Random;
@@ -121,20 +121,20 @@ impl Controller {
 
     /// `min.insync.replicas` of a topic, but never more than `replica_count`.
     fn effective_min_isr(&self, topic: &str, replica_count: usize) -> usize {
-        let key = crate::config::definition(crate::config::ConfigScope::Topic, "min.insync.replicas");
-        let key = key.expect("min.insync.replicas is a topic key");
-        let (value, _) = self.layers().topic_value(self.image.configs().of_topic(topic), key);
-        let wanted = value.as_ref().and_then(crate::config::Value::as_number).unwrap_or(1);
+        let wanted = self.topic_value(topic, "min.insync.replicas");
+        let wanted = wanted.as_ref().and_then(Value::as_number).unwrap_or(1);
         usize::try_from(wanted).unwrap_or(1).min(replica_count)
     }
 
     /// Whether a replica outside the ISR may lead a partition of this topic as a last resort.
     fn is_unclean_election_enabled(&self, topic: &str) -> bool {
-        let name = "unclean.leader.election.enable";
-        let key = crate::config::definition(crate::config::ConfigScope::Topic, name);
-        let key = key.expect("unclean.leader.election.enable is a topic key");
-        let (value, _) = self.layers().topic_value(self.image.configs().of_topic(topic), key);
-        value.as_ref().and_then(crate::config::Value::as_bool).unwrap_or(false)
+        let value = self.topic_value(topic, "unclean.leader.election.enable");
+        value.as_ref().and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn topic_value(&self, topic: &str, name: &str) -> Option<Value> {
+        let key = definition(ConfigScope::Topic, name)?;
+        self.layers().topic_value(self.image.configs().of_topic(topic), key).0
     }
 }
 

@@ -45,7 +45,7 @@ fn measure(dir: &Path, size: usize, total_bytes: u64) -> Result<(), Box<dyn Erro
         is_clean: true,
         ..LogOptions::default()
     };
-    let log = Log::open(Arc::new(RealDisk), dir, &options)?;
+    let log = Log::open(Arc::new(RealDisk::new()), dir, &options)?;
     let value = vec![7; size.saturating_sub(80)];
     let mut builder = BatchBuilder::new();
     builder.append(&NewRecord::of(1_000, b"", &value));

@@ -9,7 +9,8 @@
 //! - a file that was created, renamed or removed is so for good only after [`Disk::sync_dir`] of its directory;
 //! - a failed `sync` may have dropped the data: it must never be tried again as if a second success meant anything.
 
-pub(crate) mod map;
+mod map;
+mod plain;
 mod real;
 
 use std::fmt;
@@ -222,3 +223,7 @@ pub(crate) fn remove_if_exists(disk: &dyn Disk, path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -22,6 +22,7 @@ mod sync;
 mod timestamps;
 mod truncate;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -65,11 +66,17 @@ pub struct Log {
     recovery_point: AtomicI64,
     /// Counts truncations, so that a reader that was overtaken by one can tell.
     truncations: AtomicU64,
-    /// Held by the one who syncs. Taken before the append lock, never within it.
+    /// Held by the one who syncs, closes, cuts or removes. The locks are taken in this order: `syncing`, `sealing`, the
+    /// append lock, the others, each of which is let go at once.
     syncing: Mutex<()>,
+    /// Held by the one who works on `rolled`.
+    sealing: Mutex<()>,
+    /// Segments that were rolled and are not finished.
+    rolled: Mutex<VecDeque<roll::Sealing>>,
     unflushed: Mutex<Unflushed>,
     doomed: Mutex<Vec<Doomed>>,
-    is_offline: AtomicBool,
+    is_closed: AtomicBool,
+    has_failed: AtomicBool,
     recovery: Recovery,
 }
 
@@ -82,6 +89,8 @@ struct Appender {
     /// Offset of the newest producer snapshot.
     last_snapshot: Option<Offset>,
     latest_epoch: LeaderEpoch,
+    /// Whether [`Log::finish_rolls`] has to follow.
+    has_rolled: bool,
     /// Room for the batches of one append, kept so that it need not be allocated for each.
     batches: Vec<ProducerBatch>,
 }
@@ -160,12 +169,12 @@ impl Log {
 
     /// Whether appends are refused: closed, or a write could not be made durable.
     pub fn is_offline(&self) -> bool {
-        self.is_offline.load(Ordering::Acquire)
+        self.is_closed.load(Ordering::Acquire) || self.has_failed.load(Ordering::Acquire)
     }
 
     /// Refuses appends and syncs from now on, as after a failed fsync. Reads go on.
     pub fn take_offline(&self) {
-        self.is_offline.store(true, Ordering::Release);
+        self.has_failed.store(true, Ordering::Release);
     }
 
     /// The configuration in force.

@@ -281,7 +281,8 @@ impl LogDir {
             .map_err(|error| self.failed(error))
     }
 
-    /// Closes the logs and the directory. The next user takes the files as they are.
+    /// Closes the logs and marks the directory as closed: the next user takes the files as they are. The lock is given
+    /// back when this is dropped; nothing may be opened in between.
     ///
     /// `logs` must be all that were opened. The marker is written last, and not at all if a log could not be closed; the
     /// others are closed nonetheless.

@@ -161,19 +161,19 @@ mod tests {
         let text = "#\n#Mon Nov 02 10:00:00 UTC 2026\ncluster.id=4L6g3nShT\\:eMCtK--X86sw\n\
                     directory.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=7\nversion=1\nmine=a\\=b\n";
         std::fs::write(dir.path().join(FILE), text).unwrap();
-        let read_back = read(&RealDisk, dir.path()).unwrap().unwrap();
+        let read_back = read(&RealDisk::new(), dir.path()).unwrap().unwrap();
         assert_eq!(read_back.cluster_id, "4L6g3nShT:eMCtK--X86sw");
         assert_eq!(read_back.node_id, NodeId(7));
         assert_eq!(read_back.directory_id, Uuid::METADATA_TOPIC);
         assert_eq!(read_back.other["mine"], "a=b");
-        write(&RealDisk, dir.path(), &read_back).unwrap();
-        assert_eq!(read(&RealDisk, dir.path()).unwrap(), Some(read_back));
+        write(&RealDisk::new(), dir.path(), &read_back).unwrap();
+        assert_eq!(read(&RealDisk::new(), dir.path()).unwrap(), Some(read_back));
     }
 
     #[test]
     fn a_file_of_another_version_or_without_its_keys_is_refused() {
         let dir = scratch("meta-properties-bad");
-        assert_eq!(read(&RealDisk, dir.path()).unwrap(), None);
+        assert_eq!(read(&RealDisk::new(), dir.path()).unwrap(), None);
         for text in [
             "version=0\nbroker.id=1\n",
             "version=1\ncluster.id=x\n",
@@ -181,7 +181,7 @@ mod tests {
             "",
         ] {
             std::fs::write(dir.path().join(FILE), text).unwrap();
-            assert!(read(&RealDisk, dir.path()).is_err(), "{text}");
+            assert!(read(&RealDisk::new(), dir.path()).is_err(), "{text}");
         }
     }
 }

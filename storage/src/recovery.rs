@@ -61,8 +61,8 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
     let mut recovery = Recovery::default();
     let mut checked = check::check_segments(disk, dir, &mut segments, options, &mut recovery)?;
 
-    let is_before_start = checked.log_end_offset < options.log_start_offset;
-    if is_before_start || segments.is_empty() {
+    let is_new = checked.log_end_offset < options.log_start_offset || segments.is_empty();
+    if is_new {
         // The files behind the log start are gone; what is left is no part of the log any more.
         start_over(disk, dir, &mut segments, options.log_start_offset).map_err(failed)?;
         checked.log_end_offset = options.log_start_offset;
@@ -91,7 +91,7 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         .filter(|writer| Arc::ptr_eq(writer.segment(), &active));
     Ok(Loaded {
         writer: writer.unwrap_or_else(|| Writer::new(active, first_timestamp, options.now_ms)),
-        is_dir_dirty: !options.is_clean || is_before_start || log_end_offset == log_start_offset,
+        is_dir_dirty: !options.is_clean || is_new,
         are_epochs_dirty: epochs != epochs_before,
         segments,
         producers,
@@ -109,7 +109,9 @@ fn start_over(disk: &Arc<dyn Disk>, dir: &Path, segments: &mut Vec<Arc<Segment>>
         remove_segment_files(&**disk, dir, segment.base_offset())?;
     }
     remove_snapshots(&**disk, dir, |_| true)?;
-    segments.push(Arc::new(Segment::create(disk, dir, offset)?));
+    let segment = Segment::create(disk, dir, offset)?;
+    segment.flush_indexes()?;
+    segments.push(Arc::new(segment));
     Ok(())
 }
 
@@ -127,17 +129,22 @@ pub(crate) fn load_producers(
     let start = segments.first().map_or(end, |first| first.base_offset());
     remove_snapshots(&**disk, dir, |offset| offset > end)?;
     let mut offsets = files::snapshot_offsets(&**disk, dir)?;
+    let mut last_snapshot = offsets.last().copied();
+    // To rebuild a transaction index takes the state from before it.
+    offsets.retain(|offset| rebuilt_from.is_none_or(|rebuilt_from| *offset <= rebuilt_from));
     let mut state = ProducerState::default();
-    let mut last_snapshot = None;
+    let mut from = start;
     while let Some(offset) = offsets.pop() {
         if let Some(read) = snapshot::read(&**disk, dir, offset)? {
-            (state, last_snapshot) = (read, Some(offset));
+            (state, from) = (read, offset.max(start));
             break;
         }
         tracing::warn!(dir = %dir.display(), offset, "a producer snapshot is damaged, the log is read instead");
         remove_snapshots(&**disk, dir, |other| other == offset)?;
+        if last_snapshot == Some(offset) {
+            last_snapshot = offsets.last().copied();
+        }
     }
-    let from = last_snapshot.unwrap_or(start).max(start);
     for segment in segments {
         replay(segment, from, &mut state, rebuilt_from)?;
     }

@@ -11,8 +11,8 @@ pub(crate) mod writer;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use ottla_protocol::ids::{Offset, TimestampMs};
@@ -21,7 +21,7 @@ use ottla_protocol::records::batch::HEADER_BYTES;
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::{Disk, DiskFile, FileSlot, OpenMode, TailReader, read_exact};
-use crate::index::offset::{self, OffsetIndex};
+use crate::index::offset::{self, OffsetIndex, OffsetPosition};
 use crate::index::time::{self, TimeIndex, TimestampOffset};
 use crate::index::txn::TxnIndex;
 
@@ -41,12 +41,35 @@ pub(crate) struct Segment {
     base_offset: Offset,
     log: FileSlot,
     size_bytes: AtomicU64,
-    tail: RwLock<Option<Arc<dyn TailReader>>>,
+    tails: RwLock<Tails>,
     pub(crate) offsets: OffsetIndex,
     pub(crate) times: TimeIndex,
     pub(crate) txns: TxnIndex,
     /// The largest timestamp; `None` while nobody has looked.
     largest: Mutex<Option<TimestampOffset>>,
+}
+
+/// The maps of a segment.
+#[derive(Debug, Default)]
+struct Tails {
+    /// Of the part that is appended to.
+    current: Option<Arc<dyn TailReader>>,
+    /// Those before, from which bytes may still be on their way to a reader.
+    earlier: Vec<Weak<dyn TailReader>>,
+}
+
+impl Tails {
+    /// Puts another map in the place of the current one, which is returned.
+    fn replace(&mut self, next: Option<Arc<dyn TailReader>>) -> Option<Arc<dyn TailReader>> {
+        self.earlier.retain(|tail| tail.strong_count() > 0);
+        let replaced = std::mem::replace(&mut self.current, next);
+        self.earlier.extend(replaced.as_ref().map(Arc::downgrade));
+        replaced
+    }
+
+    fn are_read(&self) -> bool {
+        self.earlier.iter().any(|tail| tail.strong_count() > 0)
+    }
 }
 
 /// What a read found in a segment.
@@ -64,7 +87,7 @@ impl Segment {
             base_offset,
             log: FileSlot::new(disk.clone(), path(dir, base_offset, "log")),
             size_bytes: AtomicU64::new(size_bytes),
-            tail: RwLock::new(None),
+            tails: RwLock::default(),
             offsets: OffsetIndex::open(disk.clone(), path(dir, base_offset, "index"), base_offset)?,
             times: TimeIndex::open(disk.clone(), path(dir, base_offset, "timeindex"), base_offset)?,
             txns: TxnIndex::open(disk.clone(), path(dir, base_offset, "txnindex"))?,
@@ -78,7 +101,7 @@ impl Segment {
             base_offset,
             log: FileSlot::new(disk.clone(), path(dir, base_offset, "log")),
             size_bytes: AtomicU64::new(0),
-            tail: RwLock::new(None),
+            tails: RwLock::default(),
             offsets: OffsetIndex::create(disk.clone(), path(dir, base_offset, "index"), base_offset),
             times: TimeIndex::create(disk.clone(), path(dir, base_offset, "timeindex"), base_offset),
             txns: TxnIndex::create(disk.clone(), path(dir, base_offset, "txnindex")),
@@ -182,13 +205,17 @@ impl Segment {
 
     /// The largest timestamp of the first batch, if there is one.
     pub(crate) fn first_timestamp(&self) -> Result<Option<TimestampMs>, ScanError> {
-        let first = Scan::new(self, 0..self.size_bytes()).next().transpose()?;
-        Ok(first.map(|found| found.header.max_timestamp))
+        let end = HEADER_BYTES as u64;
+        if self.size_bytes() < end {
+            return Ok(None);
+        }
+        let header = BatchHeader::parse(&self.bytes(0..end)?).map_err(|error| ScanError::corrupt(self, 0, error))?;
+        Ok(Some(header.max_timestamp))
     }
 
     /// The bytes of `range`, which is below [`Segment::size_bytes`].
     pub(crate) fn bytes(&self, range: Range<u64>) -> io::Result<Bytes> {
-        let tail = self.tail.read().clone();
+        let tail = self.tails.read().current.clone();
         if let Some(tail) = tail {
             let readable = tail.readable();
             if readable.start <= range.start && range.end <= readable.end {
@@ -201,14 +228,32 @@ impl Segment {
 
     /// The first batch that ends at or after `offset`.
     pub(crate) fn find(&self, offset: Offset) -> Result<Option<Found>, ScanError> {
-        let start = self.offsets.floor(offset)?.map_or(0, |entry| entry.position);
-        for found in Scan::new(self, start..self.size_bytes()) {
+        if let Some(entry) = self.offsets.floor(offset)?
+            && self.is_good(&entry)?
+        {
+            return self.find_from(entry.position, offset);
+        }
+        self.find_from(0, offset)
+    }
+
+    fn find_from(&self, position: u64, offset: Offset) -> Result<Option<Found>, ScanError> {
+        for found in Scan::new(self, position..self.size_bytes()) {
             let found = found?;
             if found.header.last_offset() >= offset {
                 return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// Whether an index entry agrees with the log. Kafka's say where a whole append begins, and how its last batch ends.
+    pub(crate) fn is_good(&self, entry: &OffsetPosition) -> io::Result<bool> {
+        let end = entry.position + HEADER_BYTES as u64;
+        if end > self.size_bytes() {
+            return Ok(false);
+        }
+        let header = BatchHeader::parse(&self.bytes(entry.position..end)?);
+        Ok(header.is_ok_and(|header| header.base_offset >= self.base_offset && header.last_offset() <= entry.offset))
     }
 
     /// Whole batches from the one with `from` on, of which no record is at or after `upper_bound`, in `max_bytes`; with
@@ -263,6 +308,12 @@ impl Segment {
         self.offsets.flush()?;
         self.times.flush()?;
         self.txns.flush()
+    }
+
+    /// Creates the files of the indexes, so that they need not be when the first entries are written.
+    pub(crate) fn create_indexes(&self) -> io::Result<()> {
+        self.offsets.flush()?;
+        self.times.flush()
     }
 
     /// Makes log and indexes durable.

@@ -27,7 +27,7 @@ pub struct RegistrationContext {
 
 /// Why a broker may not register. Reads as Kafka's refusal does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum RegistrationError {
     #[error("Expected cluster ID {expected}, but got cluster ID {found}")]
     OtherCluster { expected: String, found: String },
@@ -75,7 +75,7 @@ impl RegistrationError {
 
 /// Why a heartbeat is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum HeartbeatError {
     #[error("No broker registration found for broker id {0}")]
     NotRegistered(NodeId),

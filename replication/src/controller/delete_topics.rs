@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Why a topic is not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum DeleteTopicError {
     #[error("Topic deletion is disabled.")]
     Disabled,

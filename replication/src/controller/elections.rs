@@ -338,7 +338,7 @@ impl Controller {
 
 /// Why no leader is elected. Reads as Kafka's refusal does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum ElectionError {
     #[error("No such topic as {0}")]
     UnknownTopic(String),

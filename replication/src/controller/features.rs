@@ -111,7 +111,7 @@ pub fn default_levels_at(metadata_version: i16) -> Features {
 
 /// Why a level is not changed. Reads as Kafka's refusal does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum FeatureError {
     #[error("Invalid update version {level} for feature {feature}. {reason}")]
     InvalidLevel {

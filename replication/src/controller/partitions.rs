@@ -16,7 +16,7 @@ use ottla_protocol::{
 
 /// Why a list of replicas that the request gives is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum AssignmentError {
     #[error("The manual partition assignment includes an empty replica list.")]
     Empty,
@@ -79,7 +79,7 @@ pub(super) fn check_replicas(brokers: &BrokersImage, replicas: &[NodeId]) -> Res
 
 /// Why a topic gets no more partitions. Reads as Kafka's refusal does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum CreatePartitionsError {
     #[error("Duplicate topic name.")]
     Duplicate,

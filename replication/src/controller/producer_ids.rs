@@ -12,7 +12,7 @@ pub const PRODUCER_ID_BLOCK_SIZE: i32 = 1000;
 
 /// Why a broker gets no producer ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum AllocateProducerIdsError {
     #[error("broker {0} with this epoch is not registered")]
     StaleEpoch(NodeId),

@@ -22,7 +22,7 @@ use ottla_protocol::{
 
 /// Why a reassignment is refused. Reads as Kafka's refusal does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum ReassignmentError {
     #[error("Unable to find a topic named {0}.")]
     UnknownTopic(String),

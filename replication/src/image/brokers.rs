@@ -48,7 +48,7 @@ pub struct BrokerRegistration {
     pub incarnation_id: Uuid,
     /// Its listeners, in the order of its registration.
     pub endpoints: Vec<Endpoint>,
-    /// What it supports.
+    /// What it supports, ascending by name: the order of its registration means nothing.
     pub features: Vec<FeatureRange>,
     /// Its rack.
     pub rack: Option<Str>,
@@ -122,12 +122,14 @@ impl From<&RegisterBrokerRecord> for BrokerRegistration {
             min: feature.min_supported_version,
             max: feature.max_supported_version,
         });
+        let mut features: Vec<_> = features.collect();
+        features.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
             id: NodeId(record.broker_id),
             epoch: record.broker_epoch,
             incarnation_id: record.incarnation_id,
             endpoints: endpoints.collect(),
-            features: features.collect(),
+            features,
             rack: record.rack.as_ref().map(Str::detached),
             is_fenced: record.fenced,
             is_in_controlled_shutdown: record.in_controlled_shutdown,

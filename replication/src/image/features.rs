@@ -33,6 +33,12 @@ pub struct FeaturesImage {
     levels: Features,
 }
 
+impl From<Features> for FeaturesImage {
+    fn from(levels: Features) -> Self {
+        Self { levels }
+    }
+}
+
 impl FeaturesImage {
     /// The level of a feature, 0 if it is off.
     pub fn level(&self, name: &str) -> i16 {

@@ -49,7 +49,7 @@ pub(super) fn map_tail(
     written: u64,
 ) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)> {
     assert!(
-        range.start % PAGE_BYTES == 0,
+        range.start.is_multiple_of(PAGE_BYTES),
         "a window starts at a page, not at {}",
         range.start
     );

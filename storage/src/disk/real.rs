@@ -12,14 +12,35 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::FallocateFlags;
 
 use super::map::map_tail;
+use super::plain::plain_tail;
 use super::{DirEntry, Disk, DiskFile, FileStatus, OpenMode, TailReader, TailWriter};
 
 /// Linux has taken at most this many parts in one call since ever.
 const PARTS_PER_CALL: usize = 1024;
 
 /// The file system of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealDisk;
+#[derive(Clone, Copy, Debug)]
+pub struct RealDisk {
+    has_maps: bool,
+}
+
+impl RealDisk {
+    /// With memory maps for the ends of logs.
+    pub const fn new() -> Self {
+        Self { has_maps: true }
+    }
+
+    /// Without maps: slower, but a disk that fails or shrinks can never end the process.
+    pub const fn without_maps() -> Self {
+        Self { has_maps: false }
+    }
+}
+
+impl Default for RealDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
@@ -28,7 +49,10 @@ impl Disk for RealDisk {
             .read(true)
             .write(mode != OpenMode::Read)
             .create(mode == OpenMode::Create);
-        Ok(Arc::new(RealFile(Arc::new(options.open(path)?))))
+        Ok(Arc::new(RealFile {
+            file: Arc::new(options.open(path)?),
+            has_maps: self.has_maps,
+        }))
     }
 
     fn status(&self, path: &Path) -> io::Result<FileStatus> {
@@ -78,17 +102,20 @@ impl Disk for RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(Arc<File>);
+struct RealFile {
+    file: Arc<File>,
+    has_maps: bool,
+}
 
 impl DiskFile for RealFile {
     fn len_bytes(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.0.read_at(&mut buffer[filled..], position + filled as u64) {
+            match self.file.read_at(&mut buffer[filled..], position + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -99,31 +126,39 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        write_all(&self.0, parts, position)
+        write_all(&self.file, parts, position)
     }
 
     fn allocate(&self, end: u64) -> io::Result<()> {
-        let len = self.0.metadata()?.len();
+        let len = self.file.metadata()?.len();
         if end <= len {
             return Ok(());
         }
-        Ok(rustix::fs::fallocate(&self.0, FallocateFlags::empty(), len, end - len)?)
+        Ok(rustix::fs::fallocate(
+            &self.file,
+            FallocateFlags::empty(),
+            len,
+            end - len,
+        )?)
     }
 
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
-        self.0.set_len(len_bytes)
+        self.file.set_len(len_bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn tail(self: Arc<Self>, range: Range<u64>, start: u64) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)> {
-        map_tail(&self.0, range, start)
+        match self.has_maps {
+            true => map_tail(&self.file, range, start),
+            false => Ok(plain_tail(self, range, start)),
+        }
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+        Some(self.file.as_fd())
     }
 }
 

@@ -132,6 +132,14 @@ impl<const WIDTH: usize> Entries<WIDTH> {
         Some((state.written, low))
     }
 
+    /// Forgets the zeros behind the last entry: a Kafka that was killed leaves its preallocated room.
+    pub(super) fn trim_zeros(&self) -> io::Result<()> {
+        match self.last()? {
+            Some(last) if last == [0; WIDTH] => self.truncate(self.count_before(|entry| *entry != [0; WIDTH])?),
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps the first `count` entries.
     pub(super) fn truncate(&self, count: usize) -> io::Result<()> {
         let mut state = self.state.write();
@@ -161,7 +169,11 @@ impl<const WIDTH: usize> Entries<WIDTH> {
     }
 
     pub(super) fn has_file(&self) -> io::Result<bool> {
-        Ok(self.slot.open_existing()?.is_some())
+        match self.slot.status() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the file durable, if there is one.

@@ -75,6 +75,11 @@ impl OffsetIndex {
         self.entries.truncate(self.entries.count().saturating_sub(1))
     }
 
+    /// Forgets preallocated room.
+    pub(crate) fn trim_zeros(&self) -> io::Result<()> {
+        self.entries.trim_zeros()
+    }
+
     /// Forgets the batches that end at or after `offset`.
     pub(crate) fn truncate_to(&self, offset: Offset) -> io::Result<()> {
         let count = self.entries.count_before(|entry| self.decode(entry).offset < offset)?;

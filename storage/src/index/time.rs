@@ -82,6 +82,11 @@ impl TimeIndex {
         Ok(self.entries.last()?.map(|entry| self.decode(&entry)))
     }
 
+    /// Forgets preallocated room.
+    pub(crate) fn trim_zeros(&self) -> io::Result<()> {
+        self.entries.trim_zeros()
+    }
+
     /// Forgets the batches that end at or after `offset`.
     pub(crate) fn truncate_to(&self, offset: Offset) -> io::Result<()> {
         let count = self.entries.count_before(|entry| self.decode(entry).offset < offset)?;

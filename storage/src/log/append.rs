@@ -134,12 +134,14 @@ impl Log {
         batches.clear();
         let outcome = self.append_locked(appender, &append, &mut batches);
         appender.batches = batches;
-        let (appended, sealing) = outcome?;
+        let has_rolled = std::mem::take(&mut appender.has_rolled);
+        let retired = appender.writer.take_retired();
         drop(guard);
-        if let Some(sealing) = sealing {
-            self.finish_roll(sealing);
+        drop(retired);
+        if has_rolled {
+            self.finish_rolls();
         }
-        Ok(appended)
+        outcome
     }
 
     fn append_locked(
@@ -147,7 +149,7 @@ impl Log {
         appender: &mut Appender,
         append: &Append<'_>,
         batches: &mut Vec<ProducerBatch>,
-    ) -> Result<(Appended, Option<super::roll::Sealing>), AppendError> {
+    ) -> Result<Appended, AppendError> {
         let log_end_offset = self.log_end_offset();
         plan(append, log_end_offset, batches)?;
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
@@ -168,17 +170,12 @@ impl Log {
             appended.last_offset = original.last_offset;
             appended.log_append_time = append.log_append_time.and(Some(original.timestamp));
             appended.is_duplicate = true;
-            return Ok((appended, None));
+            return Ok(appended);
         }
-        let sealing = self.roll_before(appender, append, batches)?;
-        if let Err(error) = copy(appender, append, batches) {
-            if let Some(sealing) = sealing {
-                self.finish_roll(sealing);
-            }
-            return Err(error.into());
-        }
+        self.roll_before(appender, append, batches)?;
+        copy(appender, append, batches)?;
         self.make_known(appender, append, batches);
-        Ok((appended, sealing))
+        Ok(appended)
     }
 
     /// Indexes the batches that were copied, and shows them to readers.

@@ -59,6 +59,7 @@ impl Log {
             claim(&*disk, dir, expected)?;
         }
         let loaded = load(&disk, dir, options)?;
+        loaded.segments.iter().for_each(|segment| segment.release());
         let high_watermark = options
             .high_watermark
             .clamp(loaded.log_start_offset, loaded.log_end_offset);
@@ -83,12 +84,15 @@ impl Log {
             recovery_point: AtomicI64::new(recovery_point),
             truncations: AtomicU64::new(0),
             syncing: Mutex::new(()),
+            sealing: Mutex::new(()),
+            rolled: Mutex::default(),
             unflushed: Mutex::new(Unflushed {
                 is_dir_dirty: loaded.is_dir_dirty,
                 ..Unflushed::default()
             }),
             doomed: Mutex::default(),
-            is_offline: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             recovery: loaded.recovery,
             appender: Mutex::new(Appender {
                 config: options.config,
@@ -96,6 +100,7 @@ impl Log {
                 producers,
                 last_snapshot: loaded.last_snapshot,
                 latest_epoch,
+                has_rolled: false,
                 batches: Vec::new(),
             }),
         };

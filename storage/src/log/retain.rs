@@ -37,7 +37,8 @@ pub struct RetentionError {
 
 impl Log {
     /// Moves the log start offset to `offset`: what is before it is gone for readers at once, and from the disk when
-    /// retention next looks. An offset at or below the log start changes nothing. Returns the log start offset.
+    /// retention next looks. It survives a restart once [`crate::LogDir::write_checkpoints`] has noted it. An offset at
+    /// or below the log start changes nothing. Returns the log start offset.
     ///
     /// # Errors
     /// Above the high watermark.
@@ -86,8 +87,11 @@ impl Log {
         if count == ages.len() {
             self.roll(now_ms).map_err(failed)?;
         }
+        // Nobody may be syncing, sealing or cutting what goes.
+        let _round = self.syncing.lock();
+        let _sealing = self.sealing.lock();
+        self.finish_rolls_sealing();
         let removed: Vec<Arc<Segment>> = {
-            // Truncation takes segments too, so only one at a time may.
             let _appender = self.appender.lock();
             let mut segments = self.segments.write();
             let count = count.min(segments.len().saturating_sub(1));

@@ -32,7 +32,7 @@ impl Log {
         appender: &mut Appender,
         append: &Append<'_>,
         batches: &[ProducerBatch],
-    ) -> Result<Option<Sealing>, AppendError> {
+    ) -> Result<bool, AppendError> {
         let size_bytes = append.batches.len() as u64;
         let segment_bytes = appender.config.segment_bytes;
         if size_bytes > segment_bytes {
@@ -42,7 +42,7 @@ impl Log {
             });
         }
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
-            return Ok(None);
+            return Ok(false);
         };
         let largest = batches
             .iter()
@@ -54,7 +54,7 @@ impl Log {
             || appender.writer.index_bytes() >= appender.config.segment_index_bytes
             || i32::try_from(last.last_offset() - segment.base_offset()).is_err();
         if !is_full && !self.is_old(appender, largest, append.now_ms) {
-            return Ok(None);
+            return Ok(false);
         }
         Ok(self.roll_at(appender, first.base_offset, append.now_ms)?)
     }
@@ -74,30 +74,48 @@ impl Log {
         segment.size_bytes() > 0 && appender.writer.age_ms(timestamp, now_ms) > config.segment_ms - jitter_ms
     }
 
-    /// Makes a new segment at `base_offset` the active one. An active segment that is empty and starts there stays.
+    /// Makes a new segment at `base_offset` the active one; [`Log::finish_rolls`] has to follow. An active segment that
+    /// starts there, and so is empty, stays. Returns whether there is a new one.
     pub(super) fn roll_at(
         &self,
         appender: &mut Appender,
         base_offset: Offset,
         now_ms: TimestampMs,
-    ) -> io::Result<Option<Sealing>> {
+    ) -> io::Result<bool> {
         if appender.writer.segment().base_offset() == base_offset {
-            return Ok(None);
+            return Ok(false);
         }
         let segment = Arc::new(Segment::create(&self.disk, &self.dir, base_offset)?);
-        let writer = std::mem::replace(&mut appender.writer, Writer::new(segment.clone(), None, now_ms));
+        let next = Writer::new(segment.clone(), None, now_ms);
+        let sealing = Sealing {
+            writer: std::mem::replace(&mut appender.writer, next),
+            snapshot: snapshot::encode(&appender.producers),
+            snapshot_offset: base_offset,
+        };
+        self.rolled.lock().push_back(sealing);
         self.segments.write().push(segment);
         appender.last_snapshot = Some(base_offset);
-        let snapshot = snapshot::encode(&appender.producers);
-        Ok(Some(Sealing {
-            writer,
-            snapshot,
-            snapshot_offset: base_offset,
-        }))
+        appender.has_rolled = true;
+        Ok(true)
     }
 
-    /// Does for a rolled segment what need not be done under the append lock. What fails here is done by the next sync.
-    pub(super) fn finish_roll(&self, sealing: Sealing) {
+    /// Does for rolled segments what need not be done under the append lock.
+    pub(super) fn finish_rolls(&self) {
+        let _sealing = self.sealing.lock();
+        self.finish_rolls_sealing();
+    }
+
+    /// [`Log::finish_rolls`] for the holder of `sealing`.
+    pub(super) fn finish_rolls_sealing(&self) {
+        loop {
+            let Some(sealing) = self.rolled.lock().pop_front() else {
+                return;
+            };
+            self.finish_roll(sealing);
+        }
+    }
+
+    fn finish_roll(&self, sealing: Sealing) {
         let Sealing {
             mut writer,
             snapshot,
@@ -105,8 +123,13 @@ impl Log {
         } = sealing;
         let outcome = writer
             .release()
-            .and_then(|()| snapshot::write(&*self.disk, &self.dir, snapshot_offset, &snapshot));
+            .and_then(|()| snapshot::write(&*self.disk, &self.dir, snapshot_offset, &snapshot))
+            .and_then(|()| match self.segment_after(writer.segment().base_offset()) {
+                Some(next) => next.create_indexes(),
+                None => Ok(()),
+            });
         if let Err(error) = outcome {
+            // Nothing is lost: the next sync does it again, and recovery can do without.
             tracing::warn!(dir = %self.dir.display(), %error, "a rolled segment is not finished yet");
         }
         let mut unflushed = self.unflushed.lock();
@@ -120,12 +143,14 @@ impl Log {
     /// # Errors
     /// The new segment could not be created; the old one stays active.
     pub fn roll(&self, now_ms: TimestampMs) -> io::Result<bool> {
-        let sealing = {
+        let is_rolled = {
             let mut appender = self.appender.lock();
-            self.roll_at(&mut appender, self.log_end_offset(), now_ms)?
+            let offset = self.log_end_offset();
+            appender.writer.segment().size_bytes() > 0 && self.roll_at(&mut appender, offset, now_ms)?
         };
-        let is_rolled = sealing.is_some();
-        sealing.into_iter().for_each(|sealing| self.finish_roll(sealing));
+        if is_rolled {
+            self.finish_rolls();
+        }
         Ok(is_rolled)
     }
 }

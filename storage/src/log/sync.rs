@@ -56,9 +56,10 @@ impl Log {
 
     /// One round, for the holder of `syncing`.
     pub(super) fn sync_round(&self) -> Result<Offset, SyncError> {
-        if self.is_offline() {
+        if self.has_failed.load(Ordering::Acquire) {
             return Err(SyncError::Offline);
         }
+        self.finish_rolls();
         let (active, log_end_offset) = {
             let appender = self.appender.lock();
             (appender.writer.segment().clone(), self.log_end_offset())
@@ -180,9 +181,15 @@ impl Log {
     /// As [`Log::sync`]: the log must then be opened as after an unclean stop.
     pub fn close(&self) -> Result<(), SyncError> {
         let _round = self.syncing.lock();
-        if self.is_offline() {
+        if self.has_failed.load(Ordering::Acquire) {
             return Err(SyncError::Offline);
         }
+        {
+            // From here on the log does not change.
+            let _appender = self.appender.lock();
+            self.is_closed.store(true, Ordering::Release);
+        }
+        self.finish_rolls();
         let is_dirty = self.is_dirty() || self.is_mapped();
         if is_dirty {
             self.snapshot_producers()?;
@@ -196,7 +203,6 @@ impl Log {
             self.sync_round()?;
             active.sync().map_err(SyncError::SyncFailed)?;
         }
-        self.take_offline();
         self.all_segments().iter().for_each(|segment| segment.release());
         Ok(())
     }

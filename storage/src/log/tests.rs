@@ -12,6 +12,14 @@ use crate::producer_state::AppendOrigin;
 use crate::testing::{Scratch, scratch};
 
 mod basics;
+mod cutting;
+mod failing;
+mod lookups;
+mod model;
+mod producers;
+mod rolling;
+mod threads;
+mod torn;
 
 fn small_config() -> LogConfig {
     LogConfig {
@@ -22,7 +30,7 @@ fn small_config() -> LogConfig {
 }
 
 fn open(dir: &Path, options: &LogOptions) -> Log {
-    Log::open(Arc::new(RealDisk), dir, options).unwrap()
+    Log::open(Arc::new(RealDisk::new()), dir, options).unwrap()
 }
 
 fn clean() -> LogOptions {
@@ -74,6 +82,13 @@ fn client(batches: &[u8]) -> Append<'_> {
 
 fn append(log: &Log, batches: &[u8]) -> Appended {
     log.append(client(batches)).unwrap()
+}
+
+/// Appends the same so many times.
+fn fill(log: &Log, times: usize, batches: &[u8]) {
+    for _ in 0..times {
+        append(log, batches);
+    }
 }
 
 /// All that can be read from `from` on, batch by batch.

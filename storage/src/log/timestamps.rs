@@ -1,5 +1,7 @@
 //! Looking up offsets by time, exact to the record.
 
+use std::ops::ControlFlow;
+
 use ottla_protocol::ids::{LeaderEpoch, Offset, TimestampMs};
 use ottla_protocol::records::batch::HEADER_BYTES;
 use ottla_protocol::records::compression::{DecompressError, UnknownCodec, decompress};
@@ -94,19 +96,36 @@ impl Log {
     /// Damage, and the disk's.
     pub fn max_timestamp(&self) -> Result<Option<TimestampAndOffset>, LookUpError> {
         let log_start_offset = self.log_start_offset();
-        let mut latest = None;
+        let mut latest = -1;
         for segment in self.segments_from(log_start_offset) {
-            let largest = segment.largest().map_err(ScanError::Io)?;
-            let is_later = |(_, other): &(_, TimestampMs)| largest.timestamp > *other;
-            if largest.timestamp >= 0 && latest.as_ref().is_none_or(is_later) {
-                latest = Some((segment, largest.timestamp));
-            }
+            latest = latest.max(match segment.base_offset() < log_start_offset {
+                true => largest_from(&segment, log_start_offset)?,
+                false => segment.largest().map_err(ScanError::Io)?.timestamp,
+            });
         }
         match latest {
-            Some((_, timestamp)) => self.offset_for_timestamp(timestamp),
-            None => Ok(None),
+            ..0 => Ok(None),
+            _ => self.offset_for_timestamp(latest),
         }
     }
+}
+
+/// The largest timestamp of the records from `offset` on: the segment's own may be of one before it.
+fn largest_from(segment: &Segment, offset: Offset) -> Result<TimestampMs, LookUpError> {
+    let Some(first) = segment.find(offset)? else {
+        return Ok(-1);
+    };
+    let mut largest = -1;
+    each_record(segment, &first, |record| {
+        if record.offset >= offset {
+            largest = largest.max(record.timestamp);
+        }
+        ControlFlow::Continue(())
+    })?;
+    for found in Scan::new(segment, first.range().end..segment.size_bytes()) {
+        largest = largest.max(found?.header.max_timestamp);
+    }
+    Ok(largest)
 }
 
 /// The first record of a batch that `is_meant` accepts by timestamp and offset.
@@ -115,6 +134,25 @@ fn find_record(
     found: &Found,
     is_meant: impl Fn(TimestampMs, Offset) -> bool,
 ) -> Result<Option<TimestampAndOffset>, LookUpError> {
+    let mut meant = None;
+    each_record(segment, found, |record| {
+        match is_meant(record.timestamp, record.offset) {
+            true => {
+                meant = Some(record);
+                ControlFlow::Break(())
+            }
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    Ok(meant)
+}
+
+/// Shows the records of a batch to `look`, until it has seen enough.
+fn each_record(
+    segment: &Segment,
+    found: &Found,
+    mut look: impl FnMut(TimestampAndOffset) -> ControlFlow<()>,
+) -> Result<(), LookUpError> {
     let header = &found.header;
     let base_offset = header.base_offset;
     let batch = segment.bytes(found.range()).map_err(ScanError::Io)?;
@@ -129,15 +167,18 @@ fn find_record(
         let record = record.map_err(|error| LookUpError::Malformed { base_offset, error })?;
         let timestamp = timestamp_of(header, record.timestamp(header.base_timestamp));
         let offset = base_offset.saturating_add(record.offset_delta.into());
-        if is_meant(timestamp, offset) {
-            return Ok(Some(TimestampAndOffset {
-                timestamp,
-                offset,
-                leader_epoch: header.partition_leader_epoch,
-            }));
+        let leader_epoch = header.partition_leader_epoch;
+        if look(TimestampAndOffset {
+            timestamp,
+            offset,
+            leader_epoch,
+        })
+        .is_break()
+        {
+            break;
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 fn timestamp_of(header: &BatchHeader, create_time: TimestampMs) -> TimestampMs {

@@ -66,10 +66,13 @@ impl Log {
 
     fn cut<T>(&self, cut: impl FnOnce(&mut Appender) -> Result<T, TruncateError>) -> Result<T, TruncateError> {
         let _round = self.syncing.lock();
+        let _sealing = self.sealing.lock();
         let mut appender = self.appender.lock();
         if self.is_offline() {
             return Err(TruncateError::Offline);
         }
+        // A rolled segment may become the active one again, so it is brought in order first.
+        self.finish_rolls_sealing();
         let result = cut(&mut appender);
         self.truncations.fetch_add(1, Ordering::AcqRel);
         if result.is_err() {

@@ -8,7 +8,7 @@ use crate::producer_state::AppendOrigin;
 use crate::testing::scratch;
 
 fn open(path: &Path) -> LogDir {
-    LogDir::open(Arc::new(RealDisk), path).unwrap()
+    LogDir::open(Arc::new(RealDisk::new()), path).unwrap()
 }
 
 fn open_log(dir: &LogDir, partition: &TopicPartition) -> Log {
@@ -35,7 +35,7 @@ fn append(log: &Log) {
 fn a_directory_belongs_to_one_user_at_a_time() {
     let scratch = scratch("log-dir");
     let dir = open(scratch.path());
-    let second = LogDir::open(Arc::new(RealDisk), scratch.path());
+    let second = LogDir::open(Arc::new(RealDisk::new()), scratch.path());
     assert!(matches!(second, Err(LogDirError::Locked { .. })));
     drop(dir);
     open(scratch.path());
@@ -53,6 +53,7 @@ fn what_was_closed_counts_as_clean_once() {
     log.set_high_watermark(2);
     log.delete_records_before(1).unwrap();
     dir.close([(&partition, &log)], 42).unwrap();
+    drop(dir);
 
     let dir = open(scratch.path());
     assert_eq!(dir.clean_shutdown(), Some(CleanShutdown { broker_epoch: 42 }));
@@ -82,6 +83,7 @@ fn a_log_that_did_not_close_leaves_no_marker() {
         dir.close([(&partition, &log)], 1),
         Err(LogDirError::Close { .. })
     ));
+    drop(dir);
     assert_eq!(open(scratch.path()).clean_shutdown(), None);
 }
 

@@ -48,14 +48,23 @@ pub(super) fn check_segments(
     while let Some(segment) = segments.get(at).cloned() {
         let next = segments.get(at + 1).map(|next| next.base_offset());
         at += 1;
+        segment.offsets.trim_zeros()?;
+        segment.times.trim_zeros()?;
         // The recovery point is in or behind the next segment: this one is whole.
         let is_whole = next.is_some_and(|next| next <= from) || (next.is_none() && options.is_clean);
-        if is_whole && has_good_indexes(&segment)? {
-            if next.is_none() {
-                checked.log_end_offset = segment.next_offset()?;
-                segment.look_for_largest()?;
+        if is_whole && has_good_indexes(&segment, next)? {
+            match next {
+                Some(_) => continue,
+                None => match segment.next_offset() {
+                    Ok(next_offset) => {
+                        checked.log_end_offset = next_offset;
+                        continue;
+                    }
+                    // It was not closed after all.
+                    Err(ScanError::Corrupt { .. }) => {}
+                    Err(error) => return Err(error),
+                },
             }
-            continue;
         }
         let is_at_end = check_segment(&segment, from, next, options, recovery, &mut checked)?;
         if is_at_end {
@@ -69,23 +78,24 @@ pub(super) fn check_segments(
     Ok(checked)
 }
 
-/// Whether there is an index that ends where the log has a batch; a shorter one is good as well.
-fn has_good_indexes(segment: &Segment) -> io::Result<bool> {
+/// Whether there are indexes whose last entries can be true; shorter ones than could be are good as well.
+fn has_good_indexes(segment: &Segment, next: Option<Offset>) -> io::Result<bool> {
     if segment.size_bytes() == 0 {
         return Ok(true);
     }
-    Ok(segment.has_index_files()? && is_last_entry_good(segment)?)
+    let offsets = segment.base_offset()..next.unwrap_or(Offset::MAX);
+    let has_good_times = match segment.times.last()? {
+        Some(entry) => entry.timestamp >= 0 && offsets.contains(&entry.offset),
+        None => true,
+    };
+    Ok(has_good_times && segment.has_index_files()? && is_last_entry_good(segment)?)
 }
 
 fn is_last_entry_good(segment: &Segment) -> io::Result<bool> {
-    let Some(entry) = segment.offsets.last()? else {
-        return Ok(true);
-    };
-    if entry.position + HEADER_BYTES as u64 > segment.size_bytes() {
-        return Ok(false);
+    match segment.offsets.last()? {
+        Some(entry) => segment.is_good(&entry),
+        None => Ok(true),
     }
-    let header = segment.bytes(entry.position..entry.position + HEADER_BYTES as u64)?;
-    Ok(BatchHeader::parse(&header).is_ok_and(|header| header.last_offset() == entry.offset))
 }
 
 /// Checks a segment from `from` on, cuts off what is no batch, and builds the indexes anew. Returns whether the log ends

@@ -4,8 +4,8 @@
 //! holds neither a map nor preallocated blocks; the next append gets them again.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 
 use ottla_protocol::ids::{Offset, TimestampMs};
 use ottla_protocol::records::BatchHeader;
@@ -15,15 +15,21 @@ use crate::disk::{DiskFile, OpenMode, PAGE_BYTES, TailReader, TailWriter, remove
 
 /// A log with a few records costs this much disk while it is in use.
 const FIRST_STEP_BYTES: u64 = 64 * 1024;
-/// No step is larger: what is mapped but not written yet should stay small beside what is.
+/// No step is larger: what is mapped but not written yet should stay small beside what is. Nor much smaller: the kernel
+/// begins each map with small pages, and steps of 16 MiB cost three times the page faults.
 const LAST_STEP_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A map that is full. Dropping it takes the kernel longer than an append.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    _map: (Box<dyn TailWriter>, Arc<dyn TailReader>),
+}
 
 #[derive(Debug)]
 pub(crate) struct Writer {
     segment: Arc<Segment>,
     tail: Option<Box<dyn TailWriter>>,
-    /// Earlier maps that someone may still be reading from.
-    earlier: Vec<Weak<dyn TailReader>>,
+    retired: Option<Retired>,
     bytes_since_index: u64,
     /// Largest timestamp of the segment's first batch, from which its age counts.
     first_timestamp: Option<TimestampMs>,
@@ -40,7 +46,7 @@ impl Writer {
             index_bytes: segment.index_bytes(),
             segment,
             tail: None,
-            earlier: Vec::new(),
+            retired: None,
             bytes_since_index: 0,
             first_timestamp,
             created_ms: now_ms,
@@ -122,6 +128,11 @@ impl Writer {
         self.segment.size_bytes.store(size_bytes, Ordering::Release);
     }
 
+    /// The map that was replaced since the last call, to be dropped without the append lock.
+    pub(crate) fn take_retired(&mut self) -> Option<Retired> {
+        self.retired.take()
+    }
+
     /// Preallocates and maps room for `len` bytes.
     fn grow(&mut self, len: u64, segment_bytes: u64) -> io::Result<()> {
         let written = self.segment.size_bytes();
@@ -139,9 +150,9 @@ impl Writer {
         };
         let start = written - written % PAGE_BYTES;
         let (writer, reader) = file.tail(start..end, written)?;
-        self.unmap();
-        *self.segment.tail.write() = Some(reader);
-        self.tail = Some(writer);
+        let reader = self.segment.tails.write().replace(Some(reader));
+        let writer = self.tail.replace(writer);
+        self.retired = writer.zip(reader).map(|map| Retired { _map: map });
         Ok(())
     }
 
@@ -153,11 +164,9 @@ impl Writer {
     }
 
     fn unmap(&mut self) {
-        self.tail = None;
-        self.earlier.retain(|tail| tail.strong_count() > 0);
-        if let Some(tail) = self.segment.tail.write().take() {
-            self.earlier.push(Arc::downgrade(&tail));
-        }
+        (self.tail, self.retired) = (None, None);
+        let replaced = self.segment.tails.write().replace(None);
+        drop(replaced);
     }
 
     /// Cuts the segment at `position`, the border of the batches that end before `offset`.
@@ -166,7 +175,7 @@ impl Writer {
     /// theirs lives until they are done.
     pub(crate) fn truncate(&mut self, offset: Offset, position: u64) -> io::Result<()> {
         self.unmap();
-        let is_read = self.earlier.iter().any(|tail| tail.strong_count() > 0);
+        let is_read = self.segment.tails.read().are_read();
         self.segment.size_bytes.store(position, Ordering::Release);
         match is_read {
             true => self.copy_up_to(position)?,

@@ -5,7 +5,7 @@ use ottla_protocol::ErrorCode;
 
 /// Why the configs of a resource are not changed. Reads as Kafka's refusal does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the message of each variant says it")]
 pub enum AlterConfigError {
     #[error("Each resource must appear at most once.")]
     RepeatedResource,

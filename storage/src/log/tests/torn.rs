@@ -1,0 +1,233 @@
+//! What a crash leaves, and what it does not.
+
+use super::*;
+
+fn log_with(dir: &Path, batches: &[Bytes]) -> Log {
+    let options = LogOptions {
+        config: LogConfig {
+            segment_bytes: 1 << 20,
+            ..small_config()
+        },
+        ..clean()
+    };
+    let log = open(dir, &options);
+    for bytes in batches {
+        append(&log, bytes);
+    }
+    log
+}
+
+fn first_log(dir: &Path) -> std::path::PathBuf {
+    dir.join("00000000000000000000.log")
+}
+
+#[test]
+fn a_last_batch_that_is_torn_at_any_byte_is_cut_off() {
+    let dir = scratch("torn");
+    let log = log_with(dir.path(), &[batch(2), batch(1), batch(3)]);
+    let whole = read_all(&log, 0);
+    let content = std::fs::read(first_log(dir.path())).unwrap();
+    let end = log.size_bytes() as usize;
+    let start = end - whole[2].len();
+    for cut in start..end {
+        // Once the file ends there, once the preallocated zeros go on.
+        for is_zeroed in [false, true] {
+            let copy = copy_of(dir.path());
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(first_log(copy.path()))
+                .unwrap();
+            file.set_len(cut as u64).unwrap();
+            if is_zeroed {
+                file.set_len(65_536).unwrap();
+            }
+            let again = open(copy.path(), &unclean());
+            if is_zeroed && content[cut..end].iter().all(|byte| *byte == 0) {
+                assert_eq!(again.log_end_offset(), 6, "the zeros are what was there");
+                continue;
+            }
+            assert_eq!(again.log_end_offset(), 3, "cut at {cut}");
+            assert_eq!(read_all(&again, 0), whole[..2]);
+            assert_eq!(append(&again, &batch(1)).base_offset, 3);
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_anywhere_in_the_last_batch_is_found() {
+    let dir = scratch("torn");
+    let log = log_with(dir.path(), &[batch(2), batch(1)]);
+    let whole = read_all(&log, 0);
+    let end = log.size_bytes() as usize;
+    for at in end - whole[1].len()..end {
+        let copy = copy_of(dir.path());
+        let mut bytes = std::fs::read(first_log(copy.path())).unwrap();
+        bytes[at] ^= 0x40;
+        std::fs::write(first_log(copy.path()), bytes).unwrap();
+        let again = open(copy.path(), &unclean());
+        let in_batch = at - (end - whole[1].len());
+        // Base offset and leader epoch are not under the checksum: a larger offset is one that could be.
+        let is_harmless = (0..8).contains(&in_batch) || (12..16).contains(&in_batch);
+        assert!(is_harmless || again.log_end_offset() == 2, "byte {in_batch}");
+    }
+}
+
+#[test]
+fn only_what_is_past_the_recovery_point_is_read() {
+    let dir = scratch("torn");
+    let log = log_with(dir.path(), &vec![batch(1); 300]);
+    log.sync().unwrap();
+    log.snapshot_producers().unwrap();
+    let recovery_point = log.recovery_point();
+    assert_eq!(recovery_point, 300);
+    log.release_idle().unwrap();
+    fill(&log, 5, &batch(1));
+    let copy = copy_of(dir.path());
+    let again = open(
+        copy.path(),
+        &LogOptions {
+            recovery_point,
+            high_watermark: 305,
+            ..unclean()
+        },
+    );
+    assert_eq!(again.log_end_offset(), 305);
+    assert_eq!(again.recovery().lost_from, None);
+    let checked = again.recovery().checked_bytes as usize;
+    let size = batch(1).len();
+    assert!((5 * size..5 * size + 1000).contains(&checked), "{checked}");
+    assert_eq!(read_all(&again, 0), read_all(&log, 0));
+}
+
+#[test]
+fn an_end_below_the_high_watermark_is_reported() {
+    let dir = scratch("torn");
+    let log = log_with(dir.path(), &[batch(2), batch(1)]);
+    let bytes = std::fs::read(first_log(dir.path())).unwrap();
+    std::fs::write(first_log(dir.path()), &bytes[..log.size_bytes() as usize - 1]).unwrap();
+    let again = open(
+        dir.path(),
+        &LogOptions {
+            high_watermark: 3,
+            ..unclean()
+        },
+    );
+    assert_eq!(again.recovery().lost_from, Some(2));
+    assert!(again.recovery().truncated_bytes > 0);
+    assert_eq!(again.high_watermark(), 2);
+}
+
+#[test]
+fn indexes_that_are_missing_or_lie_are_built_again() {
+    let dir = scratch("torn");
+    let log = open(dir.path(), &clean());
+    for at in 0..200 {
+        append(&log, &batch_at(&[at * 10, at * 10 + 5], 50));
+    }
+    let expected = read_all(&log, 0);
+    log.close().unwrap();
+    type Harm = fn(&Path);
+    let harms: [Harm; 6] = [
+        |path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes.resize(bytes.len() + 2400, 0);
+            std::fs::write(path, bytes).unwrap();
+        },
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| std::fs::write(path, [0xff; 80]).unwrap(),
+        |path| std::fs::write(path, [0; 800]).unwrap(),
+        |path| {
+            let bytes = std::fs::read(path).unwrap();
+            std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        },
+        |path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes.reverse();
+            std::fs::write(path, bytes).unwrap();
+        },
+    ];
+    for (number, harm) in harms.into_iter().enumerate() {
+        for suffix in [".index", ".timeindex"] {
+            for options in [clean(), unclean()] {
+                let copy = copy_of(dir.path());
+                for entry in std::fs::read_dir(copy.path()).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.to_string_lossy().ends_with(suffix) && std::fs::metadata(&path).unwrap().len() > 0 {
+                        harm(&path);
+                    }
+                }
+                let again = open(copy.path(), &options);
+                assert_eq!(read_all(&again, 0), expected, "harm {number} to {suffix}");
+                for offset in (0..400).step_by(7) {
+                    let slice = again.read(offset, Offset::MAX, 1, true).unwrap();
+                    assert!(slice.base_offset <= offset && offset < slice.next_offset);
+                }
+                if options.is_clean && suffix == ".timeindex" {
+                    continue;
+                }
+                for timestamp in (0..2_000).step_by(70) {
+                    let found = again.offset_for_timestamp(timestamp).unwrap().unwrap();
+                    assert_eq!(
+                        found.offset,
+                        (timestamp + 4) / 5,
+                        "harm {number} to {suffix}, {timestamp} ms"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn left_overs_and_orphans_go() {
+    let dir = scratch("torn");
+    let log = log_with(dir.path(), &[batch(1)]);
+    log.close().unwrap();
+    let names = [
+        "00000000000000000100.log.deleted",
+        "00000000000000000100.index.cleaned",
+        "00000000000000000200.index",
+        "00000000000000000200.timeindex",
+    ];
+    for name in names {
+        std::fs::write(dir.path().join(name), "x").unwrap();
+    }
+    std::fs::write(
+        dir.path().join("00000000000000000300-0000000001.checkpoint.deleted"),
+        "x",
+    )
+    .unwrap();
+    let again = open(dir.path(), &clean());
+    assert_eq!(again.log_end_offset(), 1);
+    for name in names {
+        assert!(!dir.path().join(name).exists(), "{name}");
+    }
+    assert!(
+        dir.path()
+            .join("00000000000000000300-0000000001.checkpoint.deleted")
+            .exists(),
+        "not ours"
+    );
+}
+
+#[test]
+fn segments_behind_the_end_of_the_log_go() {
+    let dir = scratch("torn");
+    let log = open(dir.path(), &clean());
+    fill(&log, 200, &batch(2));
+    let whole = read_all(&log, 0);
+    let second = log.segments.read()[1].base_offset();
+    let copy = copy_of(dir.path());
+    let path = crate::segment::path(copy.path(), second, "log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let again = open(copy.path(), &unclean());
+    assert_eq!(again.segment_count(), 2);
+    assert!(again.recovery().removed_segments > 3);
+    let kept = read_all(&again, 0);
+    assert!(!kept.is_empty() && kept[..] == whole[..kept.len()]);
+    let end = again.log_end_offset();
+    assert_eq!(append(&again, &batch(1)).base_offset, end);
+}
