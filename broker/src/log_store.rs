@@ -56,7 +56,7 @@ impl LogStore {
     /// # Errors
     /// A directory is locked, unreadable, or of another cluster or node.
     pub(crate) fn open(config: &BrokerConfig) -> Result<Self, LogStoreError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::default());
         let mut dirs = Vec::new();
         for path in &config.log_dirs {
             dirs.push(LogDir::open(disk.clone(), path)?);
