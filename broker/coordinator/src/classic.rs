@@ -56,12 +56,12 @@ impl Step<'_> {
     }
 }
 
-/// A JoinGroup response that only says why not.
+/// A JoinGroup response that only says why not. It names no protocol; before version 7 the wire has no null for that.
 pub(crate) fn refused_join(member_id: &Str, error: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse {
         error_code: error as i16,
         member_id: member_id.clone(),
-        protocol_name: Some(Str::EMPTY),
+        protocol_name: None,
         ..Default::default()
     }
 }
