@@ -1,3 +1,17 @@
-//! The `ottla` binary.
+//! The `ottla` binary: see `ottla --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Small and quick, and gives memory back: an idle broker is to stay small.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match ottla::cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

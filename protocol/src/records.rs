@@ -5,12 +5,14 @@
 //! - [`record`]: the records behind the header, once inflated.
 //! - [`control`]: the keys and values of control records.
 //! - [`builder`]: batches made here.
+//! - [`validate`]: what a leader checks before it appends a producer's batch.
 
 pub mod batch;
 pub mod builder;
 pub mod compression;
 pub mod control;
 pub mod record;
+pub mod validate;
 mod varint;
 
 pub use batch::{Attributes, BatchError, BatchHeader, Batches, TimestampType};
@@ -18,3 +20,4 @@ pub use builder::{BatchBuilder, NewRecord};
 pub use compression::{Codec, Compression};
 pub use control::{ControlType, EndTransactionMarker};
 pub use record::{Header, Headers, Record, Records};
+pub use validate::{ProduceError, ProduceRules, TopicCompression, Validated, validate_produce};

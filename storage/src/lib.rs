@@ -1,1 +1,29 @@
-//! See docs/architecture.md.
+//! One partition's log on one disk, in Apache Kafka's own files. Synchronous: no runtime, no sockets, no clock.
+//!
+//! - [`Log`]: the log of a partition; everything is reached from there.
+//! - [`LogDir`]: a directory of logs, with its lock, its identity and its checkpoints.
+//! - [`disk`]: the seam to the file system.
+//! - [`retention`]: what is deleted when, as a pure decision.
+
+pub mod checkpoint;
+pub mod disk;
+mod index;
+mod leader_epoch;
+mod log;
+mod log_dir;
+pub mod meta_properties;
+pub mod partition_metadata;
+mod producer_state;
+mod recovery;
+pub mod retention;
+mod segment;
+#[cfg(test)]
+mod testing;
+
+pub use index::txn::AbortedTransaction;
+pub use leader_epoch::{EpochEndOffset, EpochEntry};
+pub use log::*;
+pub use log_dir::{CleanShutdown, DirKind, LogDir, LogDirError, PartitionDir, TopicPartition};
+pub use producer_state::{AppendOrigin, AppendedBatch, ProducerDescription};
+pub use recovery::Recovery;
+pub use segment::ScanError;

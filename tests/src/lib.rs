@@ -1,1 +1,8 @@
-//! What the tests share.
+//! What tests and benchmarks share: a broker as a process, a client that speaks the protocol by hand, scratch folders.
+
+pub mod client;
+pub mod process;
+pub mod scratch;
+
+/// Fails the test with what went wrong; tests have no use for anything finer.
+pub type Result<T> = anyhow::Result<T>;

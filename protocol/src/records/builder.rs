@@ -88,7 +88,8 @@ impl BatchBuilder {
     }
 
     /// A batch that takes the place of the one with `header`, with fewer of its records: offsets, epoch, producer,
-    /// base timestamp and flags are the same. So is the max timestamp if it is the append time, or if no record is left.
+    /// base timestamp and flags are the same. So is the max timestamp, where it is the append time or no record is
+    /// left.
     ///
     /// The codec has to be given again, since the header does not know the level.
     pub fn in_place_of(header: &BatchHeader) -> Self {
@@ -106,6 +107,7 @@ impl BatchBuilder {
             } else {
                 NO_TIMESTAMP
             },
+            max_timestamp_if_empty: header.max_timestamp,
             least_last_delta: header.last_offset_delta,
             ..Self::new()
         }

@@ -203,7 +203,9 @@ fn read_bounded(
     limit_bytes: usize,
 ) -> Result<Vec<u8>, DecompressError> {
     let mut inflated = Vec::with_capacity(first_capacity(compressed_bytes, limit_bytes));
-    let read = decoder.take(limit_bytes as u64 + 1).read_to_end(&mut inflated);
+    let read = decoder
+        .take((limit_bytes as u64).saturating_add(1))
+        .read_to_end(&mut inflated);
     if inflated.len() > limit_bytes {
         return Err(DecompressError::TooLarge { limit_bytes });
     }

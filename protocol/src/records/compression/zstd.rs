@@ -75,7 +75,7 @@ fn inflate(context: &mut DCtx<'_>, compressed: &[u8], limit_bytes: usize) -> Res
         }
         if inflated.len() == inflated.capacity() {
             // One byte beyond the cap tells "exactly full" from "too large".
-            let room = (limit_bytes + 1 - inflated.len()).min(inflated.len().max(4096));
+            let room = (limit_bytes.saturating_add(1) - inflated.len()).min(inflated.len().max(4096));
             inflated.reserve_exact(room);
         } else if is_input_done {
             return Err(malformed("the frame is cut off"));

@@ -1,0 +1,87 @@
+//! The one place where our errors become wire codes.
+
+use crate::partitions::{Partition, ProduceFailure};
+use ottla_protocol::{
+    ErrorCode,
+    records::{BatchError, ProduceError, compression::DecompressError, validate::RefusalReason},
+};
+use ottla_storage::AppendError;
+
+/// A code with what else the client is told.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: ErrorCode,
+    pub(super) message: Option<String>,
+    /// Index in the batch and text, for each refused record (KIP-467).
+    pub(super) record_errors: Vec<(i32, String)>,
+}
+
+impl Refusal {
+    pub(super) fn of(code: ErrorCode) -> Self {
+        Self {
+            code,
+            message: None,
+            record_errors: Vec::new(),
+        }
+    }
+}
+
+/// Why a produce was refused.
+pub(super) fn of_produce(failure: ProduceFailure) -> Refusal {
+    let code = match &failure {
+        ProduceFailure::Invalid(error) => invalid(error),
+        ProduceFailure::NotAppended(error) => not_appended(error),
+        ProduceFailure::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
+    };
+    let record_errors = match &failure {
+        ProduceFailure::Invalid(ProduceError::Refused(refusals)) => refusals
+            .iter()
+            .map(|refusal| (refusal.index, refusal.reason.to_string()))
+            .collect(),
+        _ => Vec::new(),
+    };
+    Refusal {
+        code,
+        message: Some(failure.to_string()),
+        record_errors,
+    }
+}
+
+fn invalid(error: &ProduceError) -> ErrorCode {
+    match error {
+        ProduceError::Batch(BatchError::CrcMismatch { .. } | BatchError::Truncated { .. }) => ErrorCode::CorruptMessage,
+        ProduceError::TooLarge { .. } | ProduceError::Decompress(DecompressError::TooLarge { .. }) => {
+            ErrorCode::MessageTooLarge
+        }
+        ProduceError::UnknownCodec(_) | ProduceError::ZstdNotAllowed => ErrorCode::UnsupportedCompressionType,
+        ProduceError::LogAppendTime => ErrorCode::InvalidTimestamp,
+        ProduceError::TransactionalNotAllowed => ErrorCode::TransactionalIdAuthorizationFailed,
+        ProduceError::Refused(refusals)
+            if refusals
+                .iter()
+                .any(|refusal| matches!(refusal.reason, RefusalReason::Timestamp { .. })) =>
+        {
+            ErrorCode::InvalidTimestamp
+        }
+        _ => ErrorCode::InvalidRecord,
+    }
+}
+
+fn not_appended(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::DuplicateSequence { .. } => ErrorCode::DuplicateSequenceNumber,
+        AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        AppendError::InvalidBatch(_) | AppendError::Empty => ErrorCode::InvalidRecord,
+        AppendError::UnexpectedOffset { .. } => ErrorCode::CorruptMessage,
+        AppendError::Offline | AppendError::Io(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// Logs what the disk said and gives the code for the client.
+pub(super) fn storage_fault(partition: &Partition, error: &dyn std::error::Error) -> ErrorCode {
+    partition.storage_fault(error)
+}

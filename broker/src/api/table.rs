@@ -1,0 +1,238 @@
+//! Which APIs are served, in which versions, and by what.
+//!
+//! The one list from which dispatch, ApiVersions and docs/protocol.md follow: an API that does not work is not in it.
+
+use super::*;
+use crate::{broker::Broker, net::connection::Peer, runtime::controller::Stopped};
+use bytes::Bytes;
+use ottla_protocol::{
+    ApiKey, ErrorCode, Message, Request, Str,
+    frame::{self, Prelude},
+    messages::*,
+    primitives::{DecodeError, EncodeError, Frame, Reader},
+};
+use std::{future::Future, pin::Pin, sync::Arc};
+
+/// What a handler may know of the request besides its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) key: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    /// Empty where the client gave none.
+    pub(crate) client_id: Str,
+    pub(crate) peer: Arc<Peer>,
+}
+
+/// An answer that comes later.
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Option<Frame>, Refused>> + Send>>;
+
+/// What became of a request when it was begun.
+pub(crate) enum Begun {
+    Answered(Frame),
+    /// Produce with acks=0 has no answer at all.
+    NoAnswer,
+    Waiting(Waiting),
+}
+
+/// A request that cannot be answered: the connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("api key {0} is not served")]
+    UnknownApi(i16),
+    #[error("version {version} of {} is not served", key.name())]
+    UnservedVersion { key: ApiKey, version: i16 },
+    #[error("malformed request: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("the answer cannot be written: {0}")]
+    Unanswerable(#[from] EncodeError),
+    #[error("a produce with acks=0 failed: {}", .0.name())]
+    SilentProduce(ErrorCode),
+    #[error(transparent)]
+    Stopping(#[from] Stopped),
+}
+
+/// What a handler returns: a response, or none because the broker stops.
+pub(crate) trait Answer<M> {
+    /// The response.
+    fn into_response(self) -> Result<M, Refused>;
+}
+
+impl<M: Message> Answer<M> for M {
+    fn into_response(self) -> Result<M, Refused> {
+        Ok(self)
+    }
+}
+
+impl<M: Message> Answer<M> for Result<M, Stopped> {
+    fn into_response(self) -> Result<M, Refused> {
+        Ok(self?)
+    }
+}
+
+/// One API.
+pub(crate) struct Entry {
+    pub(crate) key: ApiKey,
+    /// The versions that work.
+    pub(crate) served: VersionRange,
+    /// The versions in ApiVersions; wider than `served` only for Produce (KAFKA-18659).
+    pub(crate) advertised: VersionRange,
+    begin: fn(&Arc<Broker>, Call, Reader) -> Result<Begun, Refused>,
+}
+
+const fn versions(first: i16, last: i16) -> VersionRange {
+    VersionRange { first, last }
+}
+
+/// Answered at once, from memory.
+macro_rules! now {
+    ($name:ident, $first:literal..=$last:literal, $request:ty, $handler:path) => {
+        Entry {
+            key: ApiKey::$name,
+            served: versions($first, $last),
+            advertised: versions($first, $last),
+            begin: |broker, call, mut reader| {
+                let request = <$request>::decode(&mut reader, call.version)?;
+                drop(reader);
+                let response: <$request as Request>::Response = $handler(broker, &call, request);
+                Ok(Begun::Answered(answer(&call, &response)?))
+            },
+        }
+    };
+}
+
+/// Answered when a future ends.
+macro_rules! later {
+    ($name:ident, $first:literal..=$last:literal, $request:ty, $handler:path) => {
+        Entry {
+            key: ApiKey::$name,
+            served: versions($first, $last),
+            advertised: versions($first, $last),
+            begin: |broker, call, mut reader| {
+                let request = <$request>::decode(&mut reader, call.version)?;
+                drop(reader);
+                let broker = broker.clone();
+                Ok(Begun::Waiting(Box::pin(async move {
+                    let answered = $handler(&broker, &call, request).await;
+                    let response: <$request as Request>::Response = Answer::into_response(answered)?;
+                    Ok(Some(answer(&call, &response)?))
+                })))
+            },
+        }
+    };
+}
+
+/// Every API that is served, by ascending key.
+pub(crate) static TABLE: &[Entry] = &[
+    Entry {
+        key: ApiKey::Produce,
+        served: versions(3, 13),
+        advertised: versions(0, 13),
+        begin: produce::begin,
+    },
+    later!(Fetch, 4..=18, FetchRequest, fetch::handle),
+    now!(ListOffsets, 1..=11, ListOffsetsRequest, list_offsets::handle),
+    later!(Metadata, 0..=13, MetadataRequest, metadata::handle),
+    now!(ApiVersions, 0..=5, ApiVersionsRequest, api_versions::handle),
+    later!(CreateTopics, 2..=7, CreateTopicsRequest, create_topics::handle),
+    // STUB later!(DeleteTopics, 1..=6, DeleteTopicsRequest, delete_topics::handle),
+    later!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
+    later!(InitProducerId, 0..=5, InitProducerIdRequest, init_producer_id::handle),
+    now!(
+        OffsetForLeaderEpoch,
+        2..=4,
+        OffsetForLeaderEpochRequest,
+        offset_for_leader_epoch::handle
+    ),
+    now!(DescribeAcls, 1..=3, DescribeAclsRequest, describe_acls::handle),
+    now!(DescribeConfigs, 1..=4, DescribeConfigsRequest, describe_configs::handle),
+    // STUB later!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
+    now!(
+        DescribeLogDirs,
+        1..=5,
+        DescribeLogDirsRequest,
+        describe_log_dirs::handle
+    ),
+    // STUB later!(CreatePartitions, 0..=3, CreatePartitionsRequest, create_partitions::handle),
+    // STUB later!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
+    // STUB later!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
+    now!(DescribeQuorum, 0..=2, DescribeQuorumRequest, describe_quorum::handle),
+    now!(DescribeCluster, 0..=2, DescribeClusterRequest, describe_cluster::handle),
+    now!(
+        DescribeProducers,
+        0..=0,
+        DescribeProducersRequest,
+        describe_producers::handle
+    ),
+    now!(
+        ListConfigResources,
+        0..=1,
+        ListConfigResourcesRequest,
+        list_config_resources::handle
+    ),
+    now!(
+        DescribeTopicPartitions,
+        0..=0,
+        DescribeTopicPartitionsRequest,
+        describe_topic_partitions::handle
+    ),
+];
+
+/// The entry of `key`, if it is served.
+pub(crate) fn entry(key: ApiKey) -> Option<&'static Entry> {
+    let index = TABLE.binary_search_by_key(&key, |entry| entry.key).ok()?;
+    Some(&TABLE[index])
+}
+
+/// Begins one request: `frame` is what followed the length.
+///
+/// # Errors
+/// The request has no answer; the connection must be closed.
+pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Result<Begun, Refused> {
+    let prelude = Prelude::peek(&frame)?;
+    let key = ApiKey::try_from(prelude.api_key).map_err(Refused::UnknownApi)?;
+    let entry = entry(key).ok_or(Refused::UnknownApi(prelude.api_key))?;
+    let version = prelude.api_version;
+    if !entry.served.contains(version) {
+        return match key {
+            ApiKey::ApiVersions => Ok(Begun::Answered(api_versions::unsupported(prelude.correlation_id)?)),
+            _ => Err(Refused::UnservedVersion { key, version }),
+        };
+    }
+    let (header, reader) = frame::split_request(frame, key, version)?;
+    let call = Call {
+        key,
+        version,
+        correlation_id: prelude.correlation_id,
+        client_id: header.client_id.unwrap_or_default(),
+        peer: peer.clone(),
+    };
+    (entry.begin)(broker, call, reader)
+}
+
+/// The answer to `call` as it goes on the wire.
+pub(crate) fn answer<M: Message>(call: &Call, response: &M) -> Result<Frame, EncodeError> {
+    frame::response(call.key, call.version, call.correlation_id, response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_ascend_so_that_they_can_be_searched() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].key < pair[1].key));
+    }
+
+    #[test]
+    fn served_versions_are_within_the_schemas() {
+        for entry in TABLE {
+            let known = entry.key.versions();
+            assert!(
+                known.first <= entry.advertised.first && entry.advertised.last <= known.last,
+                "{:?}",
+                entry.key
+            );
+        }
+    }
+}

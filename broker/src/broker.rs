@@ -1,0 +1,258 @@
+//! The broker: what all handlers share, how it starts, and how it stops.
+
+mod following;
+mod registration;
+mod topics;
+
+use crate::{
+    clock::now_ms,
+    config::{BrokerConfig, Endpoint, TopicSettings},
+    coordinators::Coordinators,
+    fetching::session::Sessions,
+    log_limits::LogLimits,
+    log_store::LogStore,
+    net::listener::Listener,
+    partitions::Partitions,
+    producer_ids::ProducerIds,
+    runtime::{
+        controller::{self, ControllerQueue},
+        housekeeping::Housekeeping,
+        metadata_log::{MetadataLog, QuorumFacts},
+    },
+    stop::Stop,
+};
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use ottla_protocol::{
+    ErrorCode, Str,
+    ids::{NodeId, Uuid},
+};
+use ottla_replication::{
+    config::Layers,
+    controller::{Controller, Settings},
+    image::MetadataImage,
+};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize},
+    },
+    thread,
+};
+
+/// What all parts of the process share.
+pub(crate) struct Broker {
+    pub(crate) config: BrokerConfig,
+    pub(crate) node_id: NodeId,
+    pub(crate) cluster_id: Str,
+    /// Which registration of this node with the controller is in force.
+    pub(crate) broker_epoch: AtomicI64,
+    /// The metadata, as of the last write of the controller.
+    pub(crate) image: ArcSwap<MetadataImage>,
+    pub(crate) controller: ControllerQueue,
+    pub(crate) metadata_log: Arc<MetadataLog>,
+    pub(crate) logs: LogStore,
+    pub(crate) partitions: Partitions,
+    pub(crate) fetch_sessions: Sessions,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) stop: Stop,
+    pub(crate) open_connections: AtomicUsize,
+    pub(crate) log_limits: LogLimits,
+}
+
+/// Where clients reach a broker.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientEndpoint {
+    pub(crate) node_id: NodeId,
+    pub(crate) host: Str,
+    pub(crate) port: i32,
+    pub(crate) rack: Option<Str>,
+}
+
+impl Broker {
+    /// The brokers that serve clients, at their addresses for the listener that the client came through.
+    pub(crate) fn client_endpoints(&self, listener: &str) -> Vec<ClientEndpoint> {
+        let image = self.image.load();
+        let active = image.brokers().iter().filter(|broker| broker.is_active());
+        let reachable = active.filter_map(|broker| {
+            let endpoint = broker.endpoint(listener)?;
+            Some(ClientEndpoint {
+                node_id: broker.id,
+                host: endpoint.host.clone(),
+                port: endpoint.port.into(),
+                rack: broker.rack.clone(),
+            })
+        });
+        reachable.collect()
+    }
+
+    /// Where a broker is reached through the listener that it names first.
+    pub(crate) fn endpoint_of(&self, node_id: NodeId) -> Option<ClientEndpoint> {
+        let image = self.image.load();
+        let broker = image.brokers().broker(node_id)?;
+        let endpoint = broker.endpoints.first()?;
+        Some(ClientEndpoint {
+            node_id,
+            host: endpoint.host.clone(),
+            port: endpoint.port.into(),
+            rack: broker.rack.clone(),
+        })
+    }
+
+    /// The values of this broker by place: run time for it, run time for all, its file.
+    pub(crate) fn layers<'a>(&'a self, image: &'a MetadataImage) -> Layers<'a> {
+        Layers {
+            broker: image.configs().of_broker(self.node_id),
+            cluster: image.configs().of_all_brokers(),
+            file: &self.config.file,
+        }
+    }
+
+    /// What counts for a topic's partitions.
+    pub(crate) fn topic_settings(&self, image: &MetadataImage, topic: &str) -> TopicSettings {
+        TopicSettings::resolve(image.configs().of_topic(topic), self.layers(image))
+    }
+
+    /// A block of producer ids that nobody had before.
+    ///
+    /// # Errors
+    /// The controller gave none.
+    pub(crate) async fn allocate_producer_ids(&self) -> Result<Range<i64>, ErrorCode> {
+        use ottla_protocol::messages::AllocateProducerIdsRequest;
+        let request = AllocateProducerIdsRequest {
+            broker_id: self.node_id.0,
+            broker_epoch: self.broker_epoch.load(std::sync::atomic::Ordering::Acquire),
+        };
+        let decided = self
+            .controller
+            .write(move |controller, context| controller.handle_allocate_producer_ids(&request, context));
+        let response = decided.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+        match ErrorCode::from_code(response.error_code) {
+            Some(ErrorCode::None) => {
+                let start = response.producer_id_start;
+                Ok(start..start + i64::from(response.producer_id_len))
+            }
+            error => {
+                tracing::error!(?error, "the controller gave no producer ids");
+                Err(ErrorCode::CoordinatorNotAvailable)
+            }
+        }
+    }
+}
+
+/// A broker that serves, and what is needed to stop it.
+pub(crate) struct Running {
+    broker: Arc<Broker>,
+    addresses: Vec<SocketAddr>,
+    controller: thread::JoinHandle<()>,
+    housekeeping: Housekeeping,
+}
+
+/// Starts a broker: takes the log directories, reads the metadata, forms the quorum, opens the logs, listens.
+pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
+    let logs = LogStore::open(&config)?;
+    let listeners = bind(&config)?;
+    let addresses = listeners
+        .iter()
+        .map(Listener::local_address)
+        .collect::<Result<Vec<_>, _>>()?;
+    let cluster_id = Str::from(logs.cluster_id());
+    let opened = MetadataLog::open(&logs, quorum_facts(&config, &logs), now_ms())?;
+    let metadata_log = Arc::new(opened.log);
+    let settings = Settings {
+        node_id: config.node_id.0,
+        cluster_id: cluster_id.to_string(),
+        file: config.file.clone(),
+    };
+    let controller = Controller::new(opened.image, settings);
+    let (queue, requests) = controller::queue();
+    let broker = Arc::new(Broker {
+        node_id: config.node_id,
+        cluster_id,
+        broker_epoch: AtomicI64::new(-1),
+        image: ArcSwap::from_pointee(controller.image().clone()),
+        controller: queue,
+        metadata_log: metadata_log.clone(),
+        logs,
+        partitions: Partitions::default(),
+        fetch_sessions: Sessions::new(config.fetch_session_slots),
+        coordinators: Coordinators::default(),
+        producer_ids: ProducerIds::default(),
+        stop: Stop::default(),
+        open_connections: AtomicUsize::new(0),
+        log_limits: LogLimits::default(),
+        config,
+    });
+    let controller = controller::start(&broker, controller, metadata_log, requests)?;
+    broker.register(&addresses).await?;
+    broker.open_logs();
+    let housekeeping = Housekeeping::start(&broker)?;
+    for listener in listeners {
+        tokio::spawn(listener.serve(broker.clone()));
+    }
+    Ok(Running {
+        broker,
+        addresses,
+        controller,
+        housekeeping,
+    })
+}
+
+/// The only voter of the quorum: this node.
+fn quorum_facts(config: &BrokerConfig, logs: &LogStore) -> QuorumFacts {
+    QuorumFacts {
+        node_id: config.node_id,
+        directory_id: logs.directory_ids().first().copied().unwrap_or(Uuid::ZERO),
+        endpoint: (Str::from_static("CONTROLLER"), Str::from_static("localhost"), 9093),
+    }
+}
+
+fn bind(config: &BrokerConfig) -> anyhow::Result<Vec<Listener>> {
+    let mut bound = Vec::new();
+    for Endpoint { name, host, port } in &config.listeners {
+        let host = if host.is_empty() { "0.0.0.0" } else { host.as_str() };
+        let cannot = || format!("cannot listen on {name}://{host}:{port}");
+        let address = (host, *port)
+            .to_socket_addrs()
+            .with_context(cannot)?
+            .next()
+            .with_context(cannot)?;
+        bound.push(Listener::bind(name, address).with_context(cannot)?);
+    }
+    Ok(bound)
+}
+
+impl Running {
+    /// What handlers share.
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The addresses that clients can connect to.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops: no more requests, logs closed, so that the next start takes them as they are.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        let Self {
+            broker,
+            controller,
+            housekeeping,
+            ..
+        } = self;
+        broker.stop.request();
+        broker.coordinators.stop().await;
+        let closing = tokio::task::spawn_blocking(move || {
+            housekeeping.stop();
+            broker.controller.wake();
+            // A panic there has been reported by its own hook.
+            let _ = controller.join();
+            broker.close_logs()
+        });
+        closing.await.context("closing the logs failed")?
+    }
+}

@@ -1,0 +1,71 @@
+//! The command line.
+
+mod quickstart;
+mod serve;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A message broker that speaks the Kafka protocol.
+///
+/// Without a command it serves on 127.0.0.1:9092 and keeps its data in a folder of its own.
+#[derive(Debug, Parser)]
+#[command(name = "ottla", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a broker until SIGTERM or SIGINT.
+    Serve(Settings),
+    /// Run a broker, send one message through it as a client would, and go on serving.
+    Quickstart(Settings),
+}
+
+#[derive(Debug, Default, clap::Args)]
+struct Settings {
+    /// A properties file with Kafka's own keys (server.properties).
+    file: Option<PathBuf>,
+    /// A value that wins over the file; may be given several times.
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What a person should read.
+pub fn run() -> anyhow::Result<()> {
+    start_logging();
+    match Arguments::parse()
+        .command
+        .unwrap_or(Command::Serve(Settings::default()))
+    {
+        Command::Serve(settings) => on_runtime(serve::serve(settings)),
+        Command::Quickstart(settings) => on_runtime(quickstart::quickstart(settings)),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(512 * 1024)
+        .thread_name("ottla-io")
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(work)
+}
+
+/// Logs go to standard error; `OTTLA_LOG` sets what is logged, in the notation of tracing-subscriber's EnvFilter.
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OTTLA_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,257 @@
+//! What the broker was told at start, and what topics are set to.
+//!
+//! The keys, their types, defaults and allowed values are one table, `ottla_replication::config`; here a file and
+//! overrides become the values in force, with complaints that name file, line, key and what is allowed.
+
+mod listeners;
+mod properties;
+mod topic_settings;
+
+pub use listeners::Endpoint;
+pub(crate) use topic_settings::TopicSettings;
+
+use ottla_protocol::{Str, ids::NodeId};
+use ottla_replication::config::{ConfigScope, ConfigValues, Honoured, InvalidValue, Layers, check_value, honoured};
+use properties::{Origin, PropertiesError, Property};
+use std::{env, fs, io, path::PathBuf, time::Duration};
+
+/// The address without any configuration: loopback only.
+const DEFAULT_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
+
+/// The node id without any configuration.
+const DEFAULT_NODE_ID: i64 = 1;
+
+/// The configuration of a broker, fixed at start.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// `node.id`.
+    pub node_id: NodeId,
+    /// `broker.rack`.
+    pub rack: Option<Str>,
+    /// Addresses to bind.
+    pub listeners: Vec<Endpoint>,
+    /// Addresses that clients are told.
+    pub advertised_listeners: Vec<Endpoint>,
+    /// `log.dirs`.
+    pub log_dirs: Vec<PathBuf>,
+    /// All values given, by key: what DescribeConfigs shows as static.
+    pub file: ConfigValues,
+    pub(crate) socket_request_max_bytes: usize,
+    pub(crate) connections_max_idle: Duration,
+    pub(crate) max_connections: usize,
+    pub(crate) fetch_max_bytes: usize,
+    pub(crate) fetch_session_slots: usize,
+}
+
+/// Why the broker does not start with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {error}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file is not a properties file.
+    #[error(transparent)]
+    Malformed(#[from] PropertiesError),
+    /// `--override` without `=`.
+    #[error("--override {0}: expected KEY=VALUE")]
+    NoValue(String),
+    /// A value that is not allowed.
+    #[error("{origin}: {error}")]
+    Invalid {
+        /// Where it was given.
+        origin: Origin,
+        /// What is allowed.
+        error: InvalidValue,
+    },
+    /// A value that is well-formed and cannot be served.
+    #[error("{key}: {reason}")]
+    Unusable {
+        /// The key.
+        key: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl BrokerConfig {
+    /// Reads the file, if there is one, and the overrides, which win.
+    ///
+    /// Returns the configuration and what a person should be warned about: unknown keys, and known ones that have no
+    /// effect yet.
+    ///
+    /// # Errors
+    /// The first value that is not allowed.
+    pub fn load(file: Option<&PathBuf>, overrides: &[String]) -> Result<(Self, Vec<String>), ConfigError> {
+        let mut properties = match file {
+            None => Vec::new(),
+            Some(file) => {
+                let unreadable = |error| ConfigError::Unreadable {
+                    file: file.clone(),
+                    error,
+                };
+                properties::parse(file, &fs::read_to_string(file).map_err(unreadable)?)?
+            }
+        };
+        for text in overrides {
+            let (key, value) = text.split_once('=').ok_or_else(|| ConfigError::NoValue(text.clone()))?;
+            properties.retain(|property| property.key != key.trim());
+            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+            properties.push(Property {
+                key,
+                value,
+                origin: Origin::Override,
+            });
+        }
+        let warnings = check(&properties)?;
+        Ok((Self::from_values(properties)?, warnings))
+    }
+
+    fn from_values(properties: Vec<Property>) -> Result<Self, ConfigError> {
+        let file: ConfigValues = properties
+            .into_iter()
+            .map(|property| (property.key.into(), property.value.into()))
+            .collect();
+        let layers = Layers {
+            file: &file,
+            ..Layers::defaults()
+        };
+        let text = |key: &str| {
+            layers
+                .broker_value(key)
+                .and_then(|value| value.as_text().map(str::to_owned))
+        };
+        let size = |key: &str| usize::try_from(layers.broker_number(key)).unwrap_or(0);
+        let listeners = listeners::parse_listeners(&file, DEFAULT_LISTENERS)?;
+        Ok(Self {
+            node_id: node_id(layers),
+            rack: text("broker.rack").map(Str::from),
+            advertised_listeners: listeners::parse_advertised(&file, &listeners)?,
+            listeners,
+            log_dirs: log_dirs(layers),
+            socket_request_max_bytes: size("socket.request.max.bytes"),
+            connections_max_idle: match layers.broker_number("connections.max.idle.ms") {
+                idle if idle < 0 => Duration::from_secs(u32::MAX.into()),
+                idle => Duration::from_millis(idle.unsigned_abs()),
+            },
+            max_connections: size("max.connections"),
+            fetch_max_bytes: size("fetch.max.bytes"),
+            fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
+            file,
+        })
+    }
+
+    /// A time of the file in milliseconds.
+    pub(crate) fn millis(&self, key: &str) -> Duration {
+        Duration::from_millis(u64::try_from(self.layers().broker_number(key)).unwrap_or(0))
+    }
+
+    /// `auto.create.topics.enable`.
+    pub(crate) fn creates_topics(&self) -> bool {
+        self.layers().broker_flag("auto.create.topics.enable")
+    }
+
+    /// The values of this broker as far as the file goes, for keys that cannot change at run time.
+    pub(crate) fn layers(&self) -> Layers<'_> {
+        Layers {
+            file: &self.file,
+            ..Layers::defaults()
+        }
+    }
+}
+
+/// Checks every value; returns warnings.
+fn check(properties: &[Property]) -> Result<Vec<String>, ConfigError> {
+    let mut warnings = Vec::new();
+    for property in properties {
+        let checked =
+            check_value(ConfigScope::Broker, &property.key, &property.value).map_err(|error| ConfigError::Invalid {
+                origin: property.origin.clone(),
+                error,
+            })?;
+        let origin = &property.origin;
+        let key = &property.key;
+        match (checked, honoured(key)) {
+            (None, _) => warnings.push(format!("{origin}: {key} is not a known key; it has no effect")),
+            (Some(_), Honoured::No(reason)) => warnings.push(format!("{origin}: {key} has no effect: {reason}")),
+            (Some(_), Honoured::Yes) => {}
+        }
+    }
+    Ok(warnings)
+}
+
+fn node_id(layers: Layers<'_>) -> NodeId {
+    let set = |key| {
+        layers
+            .broker_value(key)
+            .and_then(|value| value.as_number())
+            .filter(|id| *id >= 0)
+    };
+    let given = set("node.id").or_else(|| set("broker.id"));
+    NodeId(i32::try_from(given.unwrap_or(DEFAULT_NODE_ID)).unwrap_or(i32::MAX))
+}
+
+/// `log.dirs`, or `log.dir`, or a folder of our own.
+fn log_dirs(layers: Layers<'_>) -> Vec<PathBuf> {
+    let given = ["log.dirs", "log.dir"].into_iter().find_map(|key| layers.file.get(key));
+    match given {
+        Some(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from)
+            .collect(),
+        None => vec![default_log_dir()],
+    }
+}
+
+fn default_log_dir() -> PathBuf {
+    let folder = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")));
+    data.map_or_else(|| PathBuf::from("ottla-data"), |data| data.join("ottla"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(overrides: &[&str]) -> Result<(BrokerConfig, Vec<String>), ConfigError> {
+        BrokerConfig::load(
+            None,
+            &overrides.iter().map(|each| (*each).to_owned()).collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn without_configuration_it_listens_on_loopback_alone() {
+        let (config, warnings) = load(&[]).expect("no configuration is a configuration");
+        assert_eq!(config.listeners.len(), 1);
+        assert_eq!(
+            (&*config.listeners[0].host, config.listeners[0].port),
+            ("127.0.0.1", 9092)
+        );
+        assert_eq!(config.node_id, NodeId(1));
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_key_value_and_what_is_allowed() {
+        let error = load(&["num.partitions=none"]).expect_err("not a number").to_string();
+        assert!(
+            error.contains("--override") && error.contains("num.partitions") && error.contains("none"),
+            "{error}"
+        );
+        let error = load(&["log.retention.ms"]).expect_err("no value").to_string();
+        assert_eq!(error, "--override log.retention.ms: expected KEY=VALUE");
+    }
+
+    #[test]
+    fn unknown_keys_and_keys_without_effect_warn() {
+        let (_, warnings) = load(&["no.such.key=1", "zookeeper.connect=x", "num.io.threads=9"]).expect("allowed");
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The settings of one topic, as its partitions use them.
+
+use ottla_protocol::{
+    ids::TimestampMs,
+    records::{Codec, Compression, ProduceRules, TimestampType, TopicCompression},
+};
+use ottla_replication::config::{
+    CompressionType, ConfigValues, Layers, TimestampType as ConfiguredTimestamp, TopicConfig,
+};
+use ottla_storage::LogConfig;
+
+/// A topic's configuration with what the broker's own settings add.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicSettings {
+    pub(crate) topic: TopicConfig,
+    /// `producer.id.expiration.ms`, a broker key.
+    pub(crate) producer_id_expiration_ms: i64,
+}
+
+impl TopicSettings {
+    /// What counts for a topic with these overrides.
+    pub(crate) fn resolve(overrides: &ConfigValues, layers: Layers<'_>) -> Self {
+        Self {
+            topic: TopicConfig::resolve(overrides, layers),
+            producer_id_expiration_ms: layers.broker_number("producer.id.expiration.ms"),
+        }
+    }
+
+    /// What the log obeys.
+    pub(crate) fn log_config(&self) -> LogConfig {
+        let size = |bytes: i32| u64::try_from(bytes).unwrap_or(0);
+        LogConfig {
+            segment_bytes: size(self.topic.segment_bytes),
+            segment_ms: self.topic.segment_ms,
+            segment_jitter_ms: self.topic.segment_jitter_ms,
+            segment_index_bytes: size(self.topic.segment_index_bytes),
+            index_interval_bytes: size(self.topic.index_interval_bytes),
+            is_deleted: self.topic.cleanup_policy.delete,
+            is_compacted: self.topic.cleanup_policy.compact,
+            retention_ms: self.topic.retention_ms,
+            retention_bytes: self.topic.retention_bytes,
+            file_delete_delay_ms: self.topic.file_delete_delay_ms,
+            producer_id_expiration_ms: self.producer_id_expiration_ms,
+        }
+    }
+
+    /// What a producer's batch is held against.
+    pub(crate) fn produce_rules(&self, now_ms: TimestampMs, allow_zstd: bool) -> ProduceRules {
+        let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
+        ProduceRules {
+            max_message_bytes: size(self.topic.max_message_bytes),
+            max_inflated_bytes: size(self.topic.max_decompressed_message_bytes),
+            timestamp_type: match self.topic.message_timestamp_type {
+                ConfiguredTimestamp::CreateTime => TimestampType::CreateTime,
+                ConfiguredTimestamp::LogAppendTime => TimestampType::LogAppendTime,
+            },
+            timestamp_before_max_ms: self.topic.message_timestamp_before_max_ms,
+            timestamp_after_max_ms: self.topic.message_timestamp_after_max_ms,
+            now_ms,
+            is_compacted: self.topic.cleanup_policy.compact,
+            compression: self.compression(),
+            // Transactions are not served yet: no producer can have begun one.
+            allow_transactional: false,
+            allow_zstd,
+            inspect_all: false,
+        }
+    }
+
+    fn compression(&self) -> TopicCompression {
+        let (compression, level) = match self.topic.compression_type {
+            CompressionType::Producer => return TopicCompression::Producer,
+            CompressionType::Uncompressed => (Compression::None, 0),
+            CompressionType::Snappy => (Compression::Snappy, 0),
+            CompressionType::Gzip => (Compression::Gzip, self.topic.compression_gzip_level),
+            CompressionType::Lz4 => (Compression::Lz4, self.topic.compression_lz4_level),
+            CompressionType::Zstd => (Compression::Zstd, self.topic.compression_zstd_level),
+        };
+        TopicCompression::Codec(Codec { compression, level })
+    }
+
+    /// Whether DeleteRecords is allowed: not on a topic that is only compacted.
+    pub(crate) fn may_delete_records(&self) -> bool {
+        self.topic.cleanup_policy.delete || !self.topic.cleanup_policy.compact
+    }
+
+    /// `min.insync.replicas`.
+    pub(crate) fn min_insync_replicas(&self) -> i32 {
+        self.topic.min_insync_replicas
+    }
+}

@@ -1,0 +1,332 @@
+//! The partitions that one fetch, or one fetch session (KIP-227), asks for, and what each has to say.
+//!
+//! A full fetch looks at every partition and answers for each. An incremental fetch looks only at those with news:
+//! marked by an append, added or changed by the client, or left with data that did not fit; and it answers only for
+//! those whose answer differs from the last one.
+
+pub(crate) mod session;
+
+use crate::{
+    broker::Broker,
+    partitions::Partition,
+    waiting::{Interest, RegistrationId, SlotIndex},
+};
+use bytes::Bytes;
+use ottla_protocol::{
+    ErrorCode, Str,
+    ids::{Offset, Uuid},
+    messages::{
+        fetch_request::FetchPartition,
+        fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData},
+    },
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// How a partition is named in a request: by topic id from version 13 on, by name before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum TopicRef {
+    Id(Uuid),
+    Name(Str),
+}
+
+/// What holds for a whole fetch request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) min_bytes: usize,
+    pub(crate) max_bytes: usize,
+    pub(crate) is_read_committed: bool,
+}
+
+/// One partition of a fetch.
+struct Slot {
+    topic: TopicRef,
+    index: i32,
+    asked: FetchPartition,
+    partition: Option<Arc<Partition>>,
+    registration: Option<RegistrationId>,
+    /// What the client was last told: error, high watermark, last stable offset, log start offset.
+    told: Option<(i16, Offset, Offset, Offset)>,
+}
+
+/// The result of looking once at the partitions.
+#[derive(Default)]
+pub(crate) struct Look {
+    /// Partition answers by slot.
+    answers: Vec<(SlotIndex, PartitionData)>,
+    /// Bytes of records found.
+    pub(crate) bytes: usize,
+    /// A partition answered with an error, or diverged: the client must hear of it at once.
+    pub(crate) is_urgent: bool,
+}
+
+/// The partitions of a fetch or a fetch session.
+pub(crate) struct Fetching {
+    slots: Vec<Option<Slot>>,
+    free: Vec<SlotIndex>,
+    by_partition: HashMap<(TopicRef, i32), SlotIndex>,
+    pub(crate) interest: Arc<Interest>,
+    /// Slots to look at besides those that the interest has marked.
+    open: BTreeSet<SlotIndex>,
+    /// Where the next look begins, so that no partition starves behind those before it.
+    next: SlotIndex,
+    is_registered: bool,
+}
+
+impl Fetching {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_partition: HashMap::new(),
+            interest: Arc::default(),
+            open: BTreeSet::new(),
+            next: 0,
+            is_registered: false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_partition.len()
+    }
+
+    /// Adds a partition, or takes its new offset and limits.
+    pub(crate) fn put(&mut self, broker: &Broker, topic: TopicRef, asked: FetchPartition) {
+        let key = (topic, asked.partition);
+        if let Some(index) = self.by_partition.get(&key).copied() {
+            self.open.insert(index);
+            if let Some(slot) = &mut self.slots[index as usize] {
+                slot.asked = asked;
+            }
+            return;
+        }
+        let slot = Slot {
+            topic: key.0.clone(),
+            index: asked.partition,
+            partition: broker.partitions.find(&broker.image.load(), &key.0, asked.partition),
+            asked,
+            registration: None,
+            told: None,
+        };
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.slots.push(None);
+                self.slots.len() as SlotIndex - 1
+            }
+        };
+        self.slots[index as usize] = Some(slot);
+        self.by_partition.insert(key, index);
+        self.open.insert(index);
+        if self.is_registered {
+            self.register_slot(index);
+        }
+    }
+
+    /// Drops a partition.
+    pub(crate) fn forget(&mut self, topic: &TopicRef, partition: i32) {
+        let Some(index) = self.by_partition.remove(&(topic.clone(), partition)) else {
+            return;
+        };
+        if let Some(slot) = self.slots[index as usize].take() {
+            slot.unregister();
+        }
+        self.open.remove(&index);
+        self.free.push(index);
+    }
+
+    /// From now on appends mark the partitions that they concern.
+    pub(crate) fn register(&mut self) {
+        if !self.is_registered {
+            self.is_registered = true;
+            (0..self.slots.len() as SlotIndex).for_each(|index| self.register_slot(index));
+        }
+    }
+
+    fn register_slot(&mut self, index: SlotIndex) {
+        let Some(slot) = &mut self.slots[index as usize] else {
+            return;
+        };
+        if let (Some(partition), None) = (&slot.partition, slot.registration) {
+            slot.registration = Some(partition.interested.register(&self.interest, index));
+            // What came between the last look and now must not be missed.
+            self.interest.mark_quietly(index);
+        }
+    }
+
+    /// Looks at every partition; each gets an answer.
+    pub(crate) fn look_at_all(&mut self, broker: &Broker, limits: Limits) -> Look {
+        self.open = (0..self.slots.len() as SlotIndex)
+            .filter(|index| self.slots[*index as usize].is_some())
+            .collect();
+        self.look(broker, limits, false)
+    }
+
+    /// Looks at the partitions with news; those whose answer is new are answered.
+    pub(crate) fn look_at_news(&mut self, broker: &Broker, limits: Limits) -> Look {
+        self.look(broker, limits, true)
+    }
+
+    fn look(&mut self, broker: &Broker, limits: Limits, only_changes: bool) -> Look {
+        self.open.append(&mut self.interest.take_marked());
+        let order: Vec<SlotIndex> = self
+            .open
+            .range(self.next..)
+            .chain(self.open.range(..self.next))
+            .copied()
+            .collect();
+        let mut look = Look::default();
+        for index in order {
+            let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
+                self.open.remove(&index);
+                continue;
+            };
+            let room = limits.max_bytes.saturating_sub(look.bytes);
+            let answer = slot.look(broker, limits, room, look.bytes == 0);
+            let found = answer.records.as_ref().map_or(0, Bytes::len);
+            look.bytes += found;
+            look.is_urgent |= answer.error_code != 0 || answer.diverging_epoch.end_offset >= 0;
+            if found > 0 {
+                self.next = index + 1;
+            }
+            let is_news = found > 0 || slot.is_news(&answer);
+            if !is_news && room > 0 {
+                self.open.remove(&index);
+            }
+            if !only_changes || is_news {
+                look.answers.push((index, answer));
+            }
+        }
+        look.answers.sort_by_key(|(index, _)| *index);
+        look
+    }
+
+    /// Turns a look into the answer's topics, and remembers what the client is told.
+    pub(crate) fn answer(&mut self, look: Look) -> Vec<FetchableTopicResponse> {
+        let mut topics: Vec<FetchableTopicResponse> = Vec::new();
+        let mut last: Option<TopicRef> = None;
+        for (index, answer) in look.answers {
+            let Some(slot) = &mut self.slots[index as usize] else {
+                continue;
+            };
+            slot.told = Some(told(&answer));
+            if last.as_ref() != Some(&slot.topic) {
+                last = Some(slot.topic.clone());
+                topics.push(slot.topic_answer());
+            }
+            if let Some(topic) = topics.last_mut() {
+                topic.partitions.push(answer);
+            }
+        }
+        topics
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.slots.iter().flatten().for_each(Slot::unregister);
+    }
+}
+
+fn told(answer: &PartitionData) -> (i16, Offset, Offset, Offset) {
+    (
+        answer.error_code,
+        answer.high_watermark,
+        answer.last_stable_offset,
+        answer.log_start_offset,
+    )
+}
+
+impl Slot {
+    fn unregister(&self) {
+        if let (Some(partition), Some(registration)) = (&self.partition, self.registration) {
+            partition.interested.unregister(registration);
+        }
+    }
+
+    fn is_news(&self, answer: &PartitionData) -> bool {
+        self.told != Some(told(answer)) || answer.error_code != 0 || answer.diverging_epoch.end_offset >= 0
+    }
+
+    fn topic_answer(&self) -> FetchableTopicResponse {
+        let (topic, topic_id) = match &self.topic {
+            TopicRef::Id(id) => (Str::EMPTY, *id),
+            TopicRef::Name(name) => (name.clone(), Uuid::ZERO),
+        };
+        FetchableTopicResponse {
+            topic,
+            topic_id,
+            partitions: Vec::new(),
+        }
+    }
+
+    /// What the partition has from the asked offset on, at most `room` bytes and the partition's own limit.
+    fn look(&mut self, broker: &Broker, limits: Limits, room: usize, is_first: bool) -> PartitionData {
+        if self.partition.as_ref().is_none_or(|partition| partition.is_gone()) {
+            self.unregister();
+            self.registration = None;
+            self.partition = broker.partitions.find(&broker.image.load(), &self.topic, self.index);
+        }
+        let answer = match &self.partition {
+            None => Err(self.unknown()),
+            Some(partition) => partition.look(&self.asked, limits.is_read_committed, room, is_first),
+        };
+        let mut answer = answer.unwrap_or_else(|error| PartitionData {
+            error_code: error.code(),
+            high_watermark: -1,
+            current_leader: self.current_leader(error),
+            records: Some(Bytes::new()),
+            ..Default::default()
+        });
+        answer.partition_index = self.index;
+        answer
+    }
+
+    fn unknown(&self) -> ErrorCode {
+        match self.topic {
+            TopicRef::Id(_) => ErrorCode::UnknownTopicId,
+            TopicRef::Name(_) => ErrorCode::UnknownTopicOrPartition,
+        }
+    }
+
+    /// KIP-951: who leads, for a client that asked the wrong broker or with an old epoch.
+    fn current_leader(&self, error: ErrorCode) -> LeaderIdAndEpoch {
+        let tells = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
+        match &self.partition {
+            Some(partition) if tells => {
+                let (leader, epoch) = partition.leader();
+                LeaderIdAndEpoch {
+                    leader_id: leader.0,
+                    leader_epoch: epoch.0,
+                }
+            }
+            _ => LeaderIdAndEpoch::default(),
+        }
+    }
+}
+
+/// The answer of a partition that has no error.
+pub(crate) fn partition_data(
+    high_watermark: Offset,
+    last_stable_offset: Offset,
+    log_start_offset: Offset,
+    records: Bytes,
+) -> PartitionData {
+    PartitionData {
+        high_watermark,
+        last_stable_offset,
+        log_start_offset,
+        records: Some(records),
+        aborted_transactions: None,
+        ..Default::default()
+    }
+}
+
+/// The answer to a follower or client whose last fetched epoch does not lie in this log (KIP-595, KIP-320).
+pub(crate) fn diverging(mut data: PartitionData, epoch: i32, end_offset: Offset) -> PartitionData {
+    data.diverging_epoch = EpochEndOffset { epoch, end_offset };
+    data.records = Some(Bytes::new());
+    data
+}

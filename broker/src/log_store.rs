@@ -1,0 +1,256 @@
+//! The log directories of this broker (`log.dirs`): whose they are, and which log lies in which.
+
+use crate::{clock::now_ms, config::BrokerConfig, partitions::Partition};
+use ottla_protocol::ids::{NodeId, Uuid};
+use ottla_storage::{
+    DirKind, Log, LogConfig, LogDir, LogDirError, OpenError, TopicPartition,
+    disk::{Disk, RealDisk},
+    meta_properties::MetaProperties,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Name and partition of the metadata log, which lies beside the others in the first directory.
+pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// Why the log directories or a log in them cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogStoreError {
+    /// The directory.
+    #[error(transparent)]
+    Dir(#[from] LogDirError),
+    /// A log in it.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// Directories that do not belong together.
+    #[error("{}: {key} is {found}, but {expected} {where_from}", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// The key of its `meta.properties`.
+        key: &'static str,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: String,
+        /// Who says so.
+        where_from: &'static str,
+    },
+}
+
+/// The directories, locked for this process.
+pub(crate) struct LogStore {
+    dirs: Vec<LogDir>,
+    cluster_id: String,
+    /// In which directory each log lies, by position in `dirs`.
+    places: Mutex<HashMap<TopicPartition, usize>>,
+}
+
+impl LogStore {
+    /// Locks and reads the directories; new ones become this node's. Removes what deleted topics left behind.
+    ///
+    /// # Errors
+    /// A directory is locked, unreadable, or of another cluster or node.
+    pub(crate) fn open(config: &BrokerConfig) -> Result<Self, LogStoreError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let mut dirs = Vec::new();
+        for path in &config.log_dirs {
+            dirs.push(LogDir::open(disk.clone(), path)?);
+        }
+        let cluster_id = check_identity(&dirs, config.node_id)?.unwrap_or_else(|| new_id().to_string());
+        for dir in &mut dirs {
+            if dir.properties().is_none() {
+                dir.set_properties(MetaProperties {
+                    cluster_id: cluster_id.clone(),
+                    node_id: config.node_id,
+                    directory_id: new_id(),
+                    other: BTreeMap::new(),
+                })?;
+            }
+        }
+        let places = find_logs(&dirs)?;
+        Ok(Self {
+            dirs,
+            cluster_id,
+            places: Mutex::new(places),
+        })
+    }
+
+    /// The cluster that the directories belong to.
+    pub(crate) fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The ids of the directories, in their order.
+    pub(crate) fn directory_ids(&self) -> Vec<Uuid> {
+        self.dirs
+            .iter()
+            .filter_map(|dir| dir.properties())
+            .map(|properties| properties.directory_id)
+            .collect()
+    }
+
+    /// The directories, in their order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.dirs.iter().map(LogDir::path)
+    }
+
+    /// The position of the directory that holds a log.
+    pub(crate) fn place_of(&self, topic: &str, index: i32) -> Option<usize> {
+        self.places.lock().get(&TopicPartition::new(topic, index)).copied()
+    }
+
+    /// Opens a partition's log where it lies; a new one goes to the directory with the fewest.
+    ///
+    /// # Errors
+    /// The log is damaged or of another topic, or the disk refused.
+    pub(crate) fn open_log(
+        &self,
+        topic: &str,
+        index: i32,
+        topic_id: Uuid,
+        config: LogConfig,
+    ) -> Result<Log, LogStoreError> {
+        let partition = TopicPartition::new(topic, index);
+        let place = {
+            let mut places = self.places.lock();
+            match places.get(&partition).copied() {
+                Some(place) => place,
+                None => {
+                    let place = least_used(&places, self.dirs.len());
+                    places.insert(partition.clone(), place);
+                    place
+                }
+            }
+        };
+        Ok(self.dirs[place].open_log(&partition, config, Some(topic_id), now_ms())?)
+    }
+
+    /// Opens the metadata log and says where it lies.
+    ///
+    /// # Errors
+    /// The log is damaged, or the disk refused.
+    pub(crate) fn open_metadata_log(&self, config: LogConfig) -> Result<Log, LogStoreError> {
+        let partition = TopicPartition::new(METADATA_TOPIC, 0);
+        self.places.lock().insert(partition.clone(), 0);
+        Ok(self.dirs[0].open_log(&partition, config, Some(Uuid::METADATA_TOPIC), now_ms())?)
+    }
+
+    /// Takes the log of a deleted topic away; its name is free from then on.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn delete_log(&self, partition: &Partition) -> Result<(), LogStoreError> {
+        let name = TopicPartition::new(&partition.topic, partition.index);
+        let Some(place) = self.places.lock().remove(&name) else {
+            return Ok(());
+        };
+        let deleted = self.dirs[place].delete_log(&name, &partition.log, new_id())?;
+        Ok(self.dirs[place].remove_dir(&deleted)?)
+    }
+
+    /// Writes the checkpoints of all directories.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), LogStoreError> {
+        for (place, dir) in self.dirs.iter().enumerate() {
+            let names = self.names_in(place, partitions);
+            dir.write_checkpoints(names.iter().map(|(name, partition)| (name, &partition.log)))?;
+        }
+        Ok(())
+    }
+
+    /// Closes every log and directory, so that the next start takes the files as they are.
+    ///
+    /// # Errors
+    /// The disk's; that directory will be checked at the next start.
+    pub(crate) fn close(
+        &self,
+        partitions: &[Arc<Partition>],
+        metadata: &Log,
+        broker_epoch: i64,
+    ) -> Result<(), LogStoreError> {
+        let metadata_name = TopicPartition::new(METADATA_TOPIC, 0);
+        for (place, dir) in self.dirs.iter().enumerate() {
+            let names = self.names_in(place, partitions);
+            let logs = names.iter().map(|(name, partition)| (name, &partition.log));
+            let metadata = (place == 0).then_some((&metadata_name, metadata));
+            dir.close(logs.chain(metadata), broker_epoch)?;
+        }
+        Ok(())
+    }
+
+    fn names_in<'a>(&self, place: usize, partitions: &'a [Arc<Partition>]) -> Vec<(TopicPartition, &'a Partition)> {
+        let places = self.places.lock();
+        let named = partitions
+            .iter()
+            .map(|each| (TopicPartition::new(&each.topic, each.index), each.as_ref()));
+        named.filter(|(name, _)| places.get(name) == Some(&place)).collect()
+    }
+}
+
+/// A random id, as for directories, topics and clusters. Never one that starts with a dash, which tools take for an
+/// option.
+pub(crate) fn new_id() -> Uuid {
+    loop {
+        let id = Uuid(*uuid::Uuid::new_v4().as_bytes());
+        if !id.to_string().starts_with('-') {
+            return id;
+        }
+    }
+}
+
+/// The cluster that the directories belong to, if any of them was used before.
+fn check_identity(dirs: &[LogDir], node_id: NodeId) -> Result<Option<String>, LogStoreError> {
+    let mut cluster_id: Option<&str> = None;
+    for dir in dirs {
+        let Some(properties) = dir.properties() else { continue };
+        let foreign = |key, found: String, expected: String, where_from| LogStoreError::Foreign {
+            dir: dir.path().into(),
+            key,
+            found,
+            expected,
+            where_from,
+        };
+        if properties.node_id != node_id {
+            let (found, expected) = (properties.node_id.to_string(), node_id.to_string());
+            return Err(foreign("node.id", found, expected, "is configured"));
+        }
+        match cluster_id {
+            Some(expected) if expected != properties.cluster_id => {
+                let (found, expected) = (properties.cluster_id.clone(), expected.to_owned());
+                return Err(foreign("cluster.id", found, expected, "stands in another of log.dirs"));
+            }
+            _ => cluster_id = Some(&properties.cluster_id),
+        }
+    }
+    Ok(cluster_id.map(str::to_owned))
+}
+
+fn find_logs(dirs: &[LogDir]) -> Result<HashMap<TopicPartition, usize>, LogStoreError> {
+    let mut places = HashMap::new();
+    for (place, dir) in dirs.iter().enumerate() {
+        for found in dir.partitions()? {
+            match found.kind {
+                DirKind::Current => drop(places.insert(found.partition, place)),
+                DirKind::Deleted => dir.remove_dir(&found.path)?,
+                _ => tracing::warn!(dir = %found.path.display(), "left alone: not a log in use"),
+            }
+        }
+    }
+    Ok(places)
+}
+
+fn least_used(places: &HashMap<TopicPartition, usize>, dirs: usize) -> usize {
+    let used = |place: &usize| places.values().filter(|used| *used == place).count();
+    if dirs <= 1 {
+        0
+    } else {
+        (0..dirs).min_by_key(used).unwrap_or(0)
+    }
+}

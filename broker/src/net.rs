@@ -1,0 +1,6 @@
+//! Sockets: listeners accept, each connection reads requests and writes answers in their order.
+
+pub(crate) mod connection;
+mod input;
+pub(crate) mod listener;
+mod output;

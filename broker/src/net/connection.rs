@@ -1,0 +1,242 @@
+//! One client connection.
+//!
+//! Requests are begun in the order in which they come and answered in that order. Beginning a request does all that
+//! needs no waiting (an append, a look-up, handing work to a coordinator); an answer that must wait keeps its place
+//! while the requests behind it are begun too. What is in flight is bounded: beyond that nothing more is read, so a
+//! client that never reads is held back by its own socket.
+
+use super::{
+    input::{BadFrameLength, Input},
+    output::Output,
+};
+use crate::{
+    api::table::{self, Begun, Waiting},
+    broker::Broker,
+};
+use bytes::Bytes;
+use ottla_protocol::primitives::Frame;
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::Instant};
+
+/// Requests begun and not yet answered, per connection.
+const MAX_IN_FLIGHT: usize = 128;
+
+/// Answer bytes that may wait for the socket before no further request is begun.
+const MAX_OUTPUT_BYTES: usize = 4 << 20;
+
+/// How long a frame that has begun may take, and how long a client may leave answers unread.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Who asks: what a handler may know of the connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The client's address.
+    pub(crate) address: SocketAddr,
+    /// Name of the listener, `PLAINTEXT` for instance.
+    pub(crate) listener: Arc<str>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Closed {
+    #[error("the client closed it")]
+    ByClient,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    BadFrame(#[from] BadFrameLength),
+    #[error("{0}")]
+    Refused(#[from] table::Refused),
+    #[error("idle")]
+    Idle,
+    #[error("a request or an answer did not move for {} s", STALL_LIMIT.as_secs())]
+    Stalled,
+    #[error("the broker stops")]
+    Stopping,
+}
+
+/// An answer in its place in the queue.
+enum Slot {
+    Ready(Option<Frame>),
+    Waiting(Waiting),
+}
+
+/// What the connection waits for next.
+enum Wake {
+    Socket,
+    Answered(Result<Option<Frame>, table::Refused>),
+    Deadline,
+    Stop,
+}
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    broker: Arc<Broker>,
+    peer: Arc<Peer>,
+    input: Input,
+    output: Output,
+    in_flight: VecDeque<Slot>,
+    /// When the peer last sent or took something.
+    last_progress: Instant,
+    has_ended: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, broker: Arc<Broker>, peer: Peer) -> Self {
+        let limit = broker.config.socket_request_max_bytes;
+        Self {
+            stream,
+            broker,
+            peer: Arc::new(peer),
+            input: Input::new(limit),
+            output: Output::default(),
+            in_flight: VecDeque::new(),
+            last_progress: Instant::now(),
+            has_ended: false,
+        }
+    }
+
+    /// Serves the client until either side ends it.
+    pub(crate) async fn serve(mut self) -> Closed {
+        loop {
+            if let Err(closed) = self.move_on() {
+                return closed;
+            }
+            match self.wait().await {
+                Wake::Socket => {}
+                Wake::Answered(Ok(frame)) => {
+                    self.last_progress = Instant::now();
+                    self.in_flight.pop_front();
+                    frame.into_iter().for_each(|frame| self.output.push(frame));
+                }
+                Wake::Answered(Err(refused)) => return refused.into(),
+                Wake::Deadline if self.is_busy() => return Closed::Stalled,
+                Wake::Deadline => return Closed::Idle,
+                Wake::Stop => return Closed::Stopping,
+            }
+        }
+    }
+
+    /// Does all that can be done without waiting: begins requests, collects answers, reads, writes.
+    fn move_on(&mut self) -> Result<(), Closed> {
+        loop {
+            self.begin_requests()?;
+            self.collect_ready();
+            let waiting = self.output.len_bytes();
+            self.output.write_to(&self.stream)?;
+            if self.output.len_bytes() < waiting {
+                self.last_progress = Instant::now();
+            }
+            if !self.has_room() || !self.read()? {
+                break;
+            }
+        }
+        self.input.release();
+        match self.has_ended && self.in_flight.is_empty() && self.output.is_empty() {
+            true => Err(Closed::ByClient),
+            false => Ok(()),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < MAX_IN_FLIGHT && self.output.len_bytes() < MAX_OUTPUT_BYTES
+    }
+
+    /// Takes what the socket has; says whether something came.
+    fn read(&mut self) -> Result<bool, Closed> {
+        if self.has_ended {
+            return Ok(false);
+        }
+        match self.stream.try_read_buf(self.input.room()) {
+            Ok(0) => {
+                self.has_ended = true;
+                Ok(false)
+            }
+            Ok(_) => {
+                self.last_progress = Instant::now();
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn begin_requests(&mut self) -> Result<(), Closed> {
+        while self.has_room() {
+            let Some(frame) = self.input.frame()? else { break };
+            self.begin(frame)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, frame: Bytes) -> Result<(), Closed> {
+        let slot = match table::begin(&self.broker, &self.peer, frame)? {
+            Begun::Answered(frame) => Slot::Ready(Some(frame)),
+            Begun::NoAnswer => Slot::Ready(None),
+            Begun::Waiting(mut waiting) => match poll_once(waiting.as_mut()) {
+                Poll::Ready(answer) => Slot::Ready(answer?),
+                Poll::Pending => Slot::Waiting(waiting),
+            },
+        };
+        match slot {
+            Slot::Ready(frame) if self.in_flight.is_empty() => frame.into_iter().for_each(|f| self.output.push(f)),
+            slot => self.in_flight.push_back(slot),
+        }
+        Ok(())
+    }
+
+    fn collect_ready(&mut self) {
+        while let Some(Slot::Ready(frame)) = self.in_flight.front_mut() {
+            frame.take().into_iter().for_each(|frame| self.output.push(frame));
+            self.in_flight.pop_front();
+        }
+    }
+
+    /// Whether the peer owes us something: the rest of a frame, or reading its answers.
+    fn is_busy(&self) -> bool {
+        !self.output.is_empty() || (self.input.is_partial() && self.in_flight.is_empty())
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let limit = if self.is_busy() {
+            STALL_LIMIT
+        } else {
+            self.broker.config.connections_max_idle
+        };
+        let deadline = tokio::time::sleep_until(self.last_progress + limit);
+        let reads = self.has_room() && !self.has_ended;
+        let writes = !self.output.is_empty();
+        let waits_for_answer = !self.in_flight.is_empty();
+        tokio::select! {
+            biased;
+            answer = front_answer(&mut self.in_flight), if waits_for_answer => Wake::Answered(answer),
+            _ = self.stream.readable(), if reads => Wake::Socket,
+            _ = self.stream.writable(), if writes => Wake::Socket,
+            () = deadline, if !waits_for_answer || writes => Wake::Deadline,
+            () = self.broker.stop.requested() => Wake::Stop,
+        }
+    }
+}
+
+/// The first look at a future, which does the part of the work that needs no waiting.
+fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(std::task::Waker::noop()))
+}
+
+async fn front_answer(in_flight: &mut VecDeque<Slot>) -> Result<Option<Frame>, table::Refused> {
+    poll_fn(|context| match in_flight.front_mut() {
+        Some(Slot::Waiting(waiting)) => waiting.as_mut().poll(context),
+        Some(Slot::Ready(frame)) => Poll::Ready(Ok(frame.take())),
+        None => Poll::Pending,
+    })
+    .await
+}

@@ -1,0 +1,130 @@
+//! Cuts what arrives on a socket into frames.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Bytes asked of the socket while the length of the next frame is unknown.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A length that no frame has: the peer does not speak this protocol, or means harm.
+#[derive(Debug, thiserror::Error)]
+#[error("a frame of {length} bytes is outside 8..={limit}")]
+pub(crate) struct BadFrameLength {
+    length: i32,
+    limit: usize,
+}
+
+/// Bytes received and not yet handed on. Holds no memory while the peer is silent between frames.
+#[derive(Debug)]
+pub(crate) struct Input {
+    buffer: BytesMut,
+    limit: usize,
+}
+
+impl Input {
+    /// `limit`: the largest frame (`socket.request.max.bytes`).
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            limit,
+        }
+    }
+
+    /// The buffer to read into, with room for what is known to follow.
+    pub(crate) fn room(&mut self) -> &mut BytesMut {
+        let wanted = match self.announced() {
+            Some(length) => (4 + length).saturating_sub(self.buffer.len()).max(1),
+            None => READ_BYTES,
+        };
+        // A large frame gets its memory only as its bytes come: at most what has arrived is doubled.
+        let earned = READ_BYTES.max(self.buffer.len());
+        self.buffer.reserve(wanted.min(earned));
+        &mut self.buffer
+    }
+
+    fn announced(&self) -> Option<usize> {
+        let length = self.buffer.first_chunk::<4>()?;
+        usize::try_from(i32::from_be_bytes(*length)).ok()
+    }
+
+    /// The next whole frame without its length.
+    ///
+    /// # Errors
+    /// The announced length is impossible; the connection cannot go on.
+    pub(crate) fn frame(&mut self) -> Result<Option<Bytes>, BadFrameLength> {
+        let Some(prefix) = self.buffer.first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = i32::from_be_bytes(*prefix);
+        let size = usize::try_from(length)
+            .ok()
+            .filter(|size| (8..=self.limit).contains(size));
+        let size = size.ok_or(BadFrameLength {
+            length,
+            limit: self.limit,
+        })?;
+        if self.buffer.len() < 4 + size {
+            return Ok(None);
+        }
+        self.buffer.advance(4);
+        let frame = self.buffer.split_to(size).freeze();
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        Ok(Some(frame))
+    }
+
+    /// Whether a frame has begun and not ended.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Gives the memory back while nothing is in it.
+    pub(crate) fn release(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(bytes: &[u8]) -> Input {
+        let mut input = Input::new(100);
+        input.room().extend_from_slice(bytes);
+        input
+    }
+
+    #[test]
+    fn frames_come_whole_and_in_order() {
+        let mut input = input(&[0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 8, 9]);
+        assert_eq!(
+            input.frame().expect("legal").as_deref(),
+            Some(&[1, 2, 3, 4, 5, 6, 7, 8][..])
+        );
+        assert_eq!(input.frame().expect("legal"), None);
+        assert!(input.is_partial());
+        input.room().extend_from_slice(&[8, 7, 6, 5, 4, 3, 2]);
+        assert_eq!(
+            input.frame().expect("legal").as_deref(),
+            Some(&[9, 8, 7, 6, 5, 4, 3, 2][..])
+        );
+        assert!(!input.is_partial());
+    }
+
+    #[test]
+    fn impossible_lengths_are_refused_before_their_bytes_come() {
+        assert!(input(&[0xff, 0xff, 0xff, 0xff]).frame().is_err());
+        assert!(input(&[0, 0, 0, 7]).frame().is_err());
+        assert!(input(&[0, 0, 0, 101]).frame().is_err());
+        assert!(input(b"GET / HTTP/1.1").frame().is_err());
+    }
+
+    #[test]
+    fn an_announced_frame_does_not_get_its_memory_before_its_bytes() {
+        let mut input = Input::new(100 << 20);
+        input.room().extend_from_slice(&(90_i32 << 20).to_be_bytes());
+        assert!(input.room().capacity() < 64 * 1024);
+    }
+}

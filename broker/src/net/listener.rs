@@ -1,0 +1,95 @@
+//! Accepts connections on one address.
+
+use super::connection::{Closed, Connection, Peer};
+use crate::broker::Broker;
+use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Pause after an error of accept that may last, running out of descriptors above all.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound address that does not serve yet.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    name: Arc<str>,
+}
+
+impl Listener {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// The address is taken or not of this machine.
+    pub(crate) fn bind(name: &str, address: SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::STREAM.nonblocking(),
+            Some(socket2::Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        Ok(Self {
+            socket: TcpListener::from_std(socket.into())?,
+            name: name.into(),
+        })
+    }
+
+    /// The address really bound, with the port that the system chose for port 0.
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until the broker stops.
+    pub(crate) async fn serve(self, broker: Arc<Broker>) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = broker.stop.requested() => return,
+            };
+            match accepted {
+                Ok((stream, address)) => self.admit(stream, address, &broker),
+                Err(error) => {
+                    tracing::warn!(listener = %self.name, %error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, address: SocketAddr, broker: &Arc<Broker>) {
+        let open = broker.open_connections.fetch_add(1, Ordering::Relaxed);
+        let guard = ConnectionGuard(broker.clone());
+        if open >= broker.config.max_connections {
+            tracing::warn!(client = %address, limit = broker.config.max_connections, "max.connections reached");
+            return;
+        }
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(client = %address, %error, "the connection is gone");
+            return;
+        }
+        let connection = Connection::new(
+            stream,
+            broker.clone(),
+            Peer {
+                address,
+                listener: self.name.clone(),
+            },
+        );
+        tokio::spawn(async move {
+            let guard = guard;
+            match connection.serve().await {
+                Closed::ByClient | Closed::Idle | Closed::Stopping => {}
+                closed => guard.0.log_limits.refused_connection(address, &closed),
+            }
+        });
+    }
+}
+
+/// Counts a connection as long as it lives.
+struct ConnectionGuard(Arc<Broker>);
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.open_connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,109 @@
+//! The partitions that this broker leads, each with its log.
+//!
+//! What exists follows the metadata image: [`Partitions::follow`] opens and deletes logs as topics come and go.
+
+mod partition;
+
+pub(crate) use partition::{Partition, ProduceFailure};
+
+use crate::{
+    config::TopicSettings,
+    fetching::TopicRef,
+    log_store::{LogStore, LogStoreError},
+};
+use ottla_protocol::{
+    Str,
+    ids::{LeaderEpoch, NodeId, Uuid},
+};
+use ottla_replication::image::MetadataImage;
+use parking_lot::RwLock;
+use std::{collections::HashMap, sync::Arc};
+
+/// All partitions with a log here.
+#[derive(Default)]
+pub(crate) struct Partitions {
+    by_topic: RwLock<HashMap<Uuid, Vec<Option<Arc<Partition>>>>>,
+}
+
+/// A partition that should be here, as the image has it.
+pub(crate) struct Wanted<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) topic_id: Uuid,
+    pub(crate) index: i32,
+    pub(crate) leader: NodeId,
+    pub(crate) leader_epoch: LeaderEpoch,
+}
+
+impl Partitions {
+    /// The partition, if it is here.
+    pub(crate) fn find(&self, image: &MetadataImage, topic: &TopicRef, index: i32) -> Option<Arc<Partition>> {
+        let id = match topic {
+            TopicRef::Id(id) => *id,
+            TopicRef::Name(name) => image.topics().by_name(name)?.id,
+        };
+        self.by_id(id, index)
+    }
+
+    /// The partition of the topic with this id, if it is here.
+    pub(crate) fn by_id(&self, topic_id: Uuid, index: i32) -> Option<Arc<Partition>> {
+        self.by_topic
+            .read()
+            .get(&topic_id)?
+            .get(usize::try_from(index).ok()?)?
+            .clone()
+    }
+
+    /// All of them, in no particular order.
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        self.by_topic.read().values().flatten().flatten().cloned().collect()
+    }
+
+    /// All of one topic, by index.
+    pub(crate) fn of_topic(&self, topic_id: Uuid) -> Vec<Arc<Partition>> {
+        self.by_topic
+            .read()
+            .get(&topic_id)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// Opens the log of a partition that is not here yet, or tells the one that is of its leader epoch.
+    ///
+    /// # Errors
+    /// The log cannot be opened: the partition is not served, the others are.
+    pub(crate) fn lead(
+        &self,
+        logs: &LogStore,
+        wanted: &Wanted<'_>,
+        settings: TopicSettings,
+    ) -> Result<(), LogStoreError> {
+        if let Some(partition) = self.by_id(wanted.topic_id, wanted.index) {
+            partition.set_leader(wanted.leader, wanted.leader_epoch);
+            partition.set_settings(settings);
+            return Ok(());
+        }
+        let log = logs.open_log(wanted.topic, wanted.index, wanted.topic_id, settings.log_config())?;
+        let topic = Str::from(wanted.topic);
+        let partition = Partition::new(topic, wanted.topic_id, wanted.index, log, settings);
+        partition.set_leader(wanted.leader, wanted.leader_epoch);
+        let mut topics = self.by_topic.write();
+        let partitions = topics.entry(wanted.topic_id).or_default();
+        let position = wanted.index as usize;
+        if partitions.len() <= position {
+            partitions.resize(position + 1, None);
+        }
+        partitions[position] = Some(Arc::new(partition));
+        Ok(())
+    }
+
+    /// Takes a deleted topic away; its logs are the caller's to delete.
+    pub(crate) fn remove_topic(&self, topic_id: Uuid) -> Vec<Arc<Partition>> {
+        let removed = self.by_topic.write().remove(&topic_id).unwrap_or_default();
+        let removed: Vec<Arc<Partition>> = removed.into_iter().flatten().collect();
+        removed.iter().for_each(|partition| partition.leave());
+        removed
+    }
+}

@@ -1,0 +1,227 @@
+//! One partition: its log, who leads it, who waits for it.
+
+use crate::{
+    config::TopicSettings,
+    fetching::{diverging, partition_data},
+    waiting::Interested,
+};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use ottla_protocol::{
+    ErrorCode, Str,
+    ids::{LeaderEpoch, NodeId, Offset, TimestampMs, Uuid},
+    messages::{fetch_request::FetchPartition, fetch_response::PartitionData},
+    records::{ProduceError, validate_produce},
+};
+use ottla_storage::{Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI32, Ordering},
+};
+
+/// One partition that has a log here.
+pub(crate) struct Partition {
+    pub(crate) topic: Str,
+    pub(crate) topic_id: Uuid,
+    pub(crate) index: i32,
+    pub(crate) log: Log,
+    pub(crate) interested: Interested,
+    settings: ArcSwap<TopicSettings>,
+    leader: AtomicI32,
+    leader_epoch: AtomicI32,
+    is_gone: AtomicBool,
+}
+
+/// Why a produce to one partition failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProduceFailure {
+    #[error(transparent)]
+    Invalid(#[from] ProduceError),
+    #[error(transparent)]
+    NotAppended(#[from] AppendError),
+    #[error("there are fewer in-sync replicas than min.insync.replicas")]
+    NotEnoughReplicas,
+}
+
+impl Partition {
+    pub(crate) fn new(topic: Str, topic_id: Uuid, index: i32, log: Log, settings: TopicSettings) -> Self {
+        // One replica: what is in the log is on every in-sync replica.
+        log.set_high_watermark(log.log_end_offset());
+        Self {
+            topic,
+            topic_id,
+            index,
+            log,
+            interested: Interested::default(),
+            settings: ArcSwap::from_pointee(settings),
+            leader: AtomicI32::new(NodeId::NONE.0),
+            leader_epoch: AtomicI32::new(LeaderEpoch::NONE.0),
+            is_gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Who leads, and since which epoch.
+    pub(crate) fn leader(&self) -> (NodeId, LeaderEpoch) {
+        (
+            NodeId(self.leader.load(Ordering::Acquire)),
+            LeaderEpoch(self.leader_epoch.load(Ordering::Acquire)),
+        )
+    }
+
+    pub(crate) fn set_leader(&self, leader: NodeId, epoch: LeaderEpoch) {
+        self.leader.store(leader.0, Ordering::Release);
+        self.leader_epoch.store(epoch.0, Ordering::Release);
+    }
+
+    pub(crate) fn settings(&self) -> Arc<TopicSettings> {
+        self.settings.load_full()
+    }
+
+    pub(crate) fn set_settings(&self, settings: TopicSettings) {
+        self.log.set_config(settings.log_config());
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// The topic has been deleted: nothing is appended any more, and waiting fetches look again.
+    pub(crate) fn leave(&self) {
+        self.is_gone.store(true, Ordering::Release);
+        self.log.take_offline();
+        self.interested.wake();
+    }
+
+    /// Whether the topic has been deleted.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
+    }
+
+    /// Compares the leader epoch that a client believes in (KIP-320); -1 says that it does not know.
+    ///
+    /// # Errors
+    /// FENCED_LEADER_EPOCH below the current one, UNKNOWN_LEADER_EPOCH above it.
+    pub(crate) fn check_leader_epoch(&self, believed: i32) -> Result<(), ErrorCode> {
+        let current = self.leader().1.0;
+        match believed {
+            believed if believed < 0 || believed == current => Ok(()),
+            believed if believed < current => Err(ErrorCode::FencedLeaderEpoch),
+            _ => Err(ErrorCode::UnknownLeaderEpoch),
+        }
+    }
+
+    /// The offset after the last one that a consumer may read.
+    pub(crate) fn readable_end(&self, is_read_committed: bool) -> Offset {
+        if is_read_committed {
+            self.log.last_stable_offset()
+        } else {
+            self.log.high_watermark()
+        }
+    }
+
+    /// Checks and appends what a producer sent.
+    ///
+    /// # Errors
+    /// Nothing was appended.
+    pub(crate) fn produce(&self, records: Bytes, allow_zstd: bool) -> Result<Appended, ProduceFailure> {
+        let now_ms = crate::clock::now_ms();
+        let settings = self.settings.load();
+        if settings.min_insync_replicas() > 1 {
+            return Err(ProduceFailure::NotEnoughReplicas);
+        }
+        let validated = validate_produce(records, &settings.produce_rules(now_ms, allow_zstd))?;
+        let append = Append {
+            batches: &validated.batch,
+            leader_epoch: self.leader().1,
+            origin: AppendOrigin::Client,
+            now_ms,
+            log_append_time: validated.log_append_time,
+        };
+        Ok(self.append(append)?)
+    }
+
+    /// Appends, and lets every fetch that waits know.
+    ///
+    /// # Errors
+    /// Nothing was appended.
+    pub(crate) fn append(&self, append: Append<'_>) -> Result<Appended, AppendError> {
+        let appended = self.log.append(append)?;
+        // The leader is the whole in-sync set: its log end is the high watermark.
+        self.log.set_high_watermark(appended.last_offset + 1);
+        self.interested.wake();
+        Ok(appended)
+    }
+
+    /// Appends what a coordinator wrote.
+    ///
+    /// # Errors
+    /// Nothing was appended.
+    pub(crate) fn append_internal(&self, batches: &[u8], now_ms: TimestampMs) -> Result<Appended, AppendError> {
+        self.append(Append {
+            batches,
+            leader_epoch: self.leader().1,
+            origin: AppendOrigin::Coordinator,
+            now_ms,
+            log_append_time: None,
+        })
+    }
+
+    /// Moves the log start offset, and lets followers and consumers that wait know.
+    ///
+    /// # Errors
+    /// The offset is out of range, or the disk refused.
+    pub(crate) fn delete_records_before(&self, offset: Offset) -> Result<(), DeleteRecordsError> {
+        self.log.delete_records_before(offset)?;
+        self.interested.wake();
+        Ok(())
+    }
+
+    /// What a fetch gets: at most `room` bytes and its own limit, but a first batch whole (KIP-74).
+    ///
+    /// # Errors
+    /// The code for the client.
+    pub(crate) fn look(
+        &self,
+        asked: &FetchPartition,
+        is_read_committed: bool,
+        room: usize,
+        is_first: bool,
+    ) -> Result<PartitionData, ErrorCode> {
+        self.check_leader_epoch(asked.current_leader_epoch)?;
+        let end = self.readable_end(is_read_committed);
+        let (high_watermark, last_stable) = (self.log.high_watermark(), self.log.last_stable_offset());
+        let data = partition_data(high_watermark, last_stable, self.log.log_start_offset(), Bytes::new());
+        if let Some((epoch, end_offset)) = self.divergence(asked) {
+            return Ok(diverging(data, epoch, end_offset));
+        }
+        let max_bytes = room.min(asked.partition_max_bytes.max(0) as usize);
+        let slice = match self.log.read(asked.fetch_offset, end, max_bytes, is_first) {
+            Ok(slice) => slice,
+            Err(ReadError::OffsetOutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
+            Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error)),
+        };
+        let records = slice.records.into_bytes().map_err(|error| self.storage_fault(&error))?;
+        let aborted_transactions = is_read_committed.then(Vec::new);
+        Ok(PartitionData {
+            records: Some(records),
+            aborted_transactions,
+            ..data
+        })
+    }
+
+    /// Where this log leaves the one that the client has read, if it does.
+    fn divergence(&self, asked: &FetchPartition) -> Option<(i32, Offset)> {
+        if asked.last_fetched_epoch < 0 {
+            return None;
+        }
+        let last_fetched = LeaderEpoch(asked.last_fetched_epoch);
+        let Some(end) = self.log.end_offset_for_epoch(last_fetched) else {
+            return Some((-1, -1));
+        };
+        let diverges = end.epoch < last_fetched || end.end_offset < asked.fetch_offset;
+        diverges.then_some((end.epoch.0, end.end_offset))
+    }
+
+    /// Logs what the disk said, once, and gives the code for the client.
+    pub(crate) fn storage_fault(&self, error: &dyn std::error::Error) -> ErrorCode {
+        tracing::error!(topic = %self.topic, partition = self.index, error = %error, "the log cannot be used");
+        ErrorCode::KafkaStorageError
+    }
+}

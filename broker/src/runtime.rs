@@ -1,0 +1,5 @@
+//! The loops that drive the pure parts: what decides is elsewhere, what waits, writes and wakes is here.
+
+pub(crate) mod controller;
+pub(crate) mod housekeeping;
+pub(crate) mod metadata_log;

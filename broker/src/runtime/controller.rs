@@ -1,0 +1,156 @@
+//! The controller's thread: the only writer of the metadata log.
+//!
+//! It takes the requests that wait, lets `replication::controller` decide each on top of what the ones before it
+//! decided, appends all their records as one batch, syncs, applies them to the image, opens and deletes the logs that
+//! follow from them, publishes the image, and only then lets the answers go. A thread and not a task, since it waits for
+//! the disk. A metadata log that cannot be written ends the process: nothing after that could be believed.
+
+use super::metadata_log::MetadataLog;
+use crate::{broker::Broker, clock::now_ms, log_store::new_id};
+use ottla_protocol::{ids::TimestampMs, messages::MetadataRecord};
+use ottla_replication::{
+    controller::{Context, Controller, Outcome},
+    image::Changes,
+};
+use std::{
+    process,
+    sync::{Arc, Weak},
+    thread,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that may wait for the controller; beyond that those who ask wait to ask.
+const QUEUE: usize = 1024;
+/// Requests decided before their records are written.
+const REQUESTS_PER_WRITE: usize = 256;
+
+/// Decides one request and keeps its answer until it may go.
+type Decide = Box<dyn FnOnce(&Controller, TimestampMs) -> (Vec<MetadataRecord>, Release) + Send>;
+type Release = Box<dyn FnOnce() + Send>;
+
+/// Where requests to the controller go in.
+pub(crate) struct ControllerQueue(mpsc::Sender<Decide>);
+
+/// Where they come out, once the thread runs.
+pub(crate) struct Requests(mpsc::Receiver<Decide>);
+
+/// The two ends of the controller's queue.
+pub(crate) fn queue() -> (ControllerQueue, Requests) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    (ControllerQueue(sender), Requests(receiver))
+}
+
+/// The controller takes no more requests: the broker stops.
+#[derive(Debug, thiserror::Error)]
+#[error("the controller has stopped")]
+pub(crate) struct Stopped;
+
+impl ControllerQueue {
+    /// Has the controller decide, and waits until what it decided is on disk and in the image.
+    ///
+    /// # Errors
+    /// The broker stops.
+    pub(crate) async fn write<R: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Controller, &Context) -> Outcome<R> + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let decide: Decide = Box::new(move |controller, now_ms| {
+            let Outcome { records, response } = decide(controller, &Context::new(now_ms, &new_id));
+            let release: Release = Box::new(move || {
+                // Who asked may have gone.
+                let _ = answer.send(response);
+            });
+            (records, release)
+        });
+        self.0.send(decide).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// Lets the thread look whether the broker stops.
+    pub(crate) fn wake(&self) {
+        // A full queue wakes it as well.
+        let _ = self.0.try_send(Box::new(|_, _| (Vec::new(), Box::new(|| {}))));
+    }
+}
+
+/// Starts the thread. It ends when the broker is dropped or stops; joining it returns the metadata log.
+pub(crate) fn start(
+    broker: &Arc<Broker>,
+    controller: Controller,
+    log: Arc<MetadataLog>,
+    requests: Requests,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    let broker = Arc::downgrade(broker);
+    let run = move || {
+        Loop {
+            broker,
+            controller,
+            log,
+            requests: requests.0,
+        }
+        .run()
+    };
+    thread::Builder::new()
+        .name("ottla-controller".into())
+        .stack_size(1 << 20)
+        .spawn(run)
+}
+
+struct Loop {
+    broker: Weak<Broker>,
+    controller: Controller,
+    log: Arc<MetadataLog>,
+    requests: mpsc::Receiver<Decide>,
+}
+
+impl Loop {
+    fn run(mut self) {
+        let mut waiting = Vec::new();
+        while self.requests.blocking_recv_many(&mut waiting, REQUESTS_PER_WRITE) > 0 {
+            let Some(broker) = self.broker.upgrade() else { return };
+            if broker.stop.is_requested() {
+                return;
+            }
+            self.decide_all(&broker, waiting.drain(..));
+        }
+    }
+
+    fn decide_all(&mut self, broker: &Broker, requests: impl Iterator<Item = Decide>) {
+        let now_ms = now_ms();
+        let mut changes = Changes::default();
+        let mut records = Vec::new();
+        let mut releases = Vec::new();
+        for decide in requests {
+            let (decided, release) = decide(&self.controller, now_ms);
+            for record in &decided {
+                changes.note(self.controller.image(), record);
+                self.controller.apply(record);
+            }
+            records.extend(decided);
+            releases.push(release);
+        }
+        if !records.is_empty() {
+            self.write(&records, now_ms);
+            broker.follow(self.controller.image().clone(), &changes);
+        }
+        releases.into_iter().for_each(|release| release());
+    }
+
+    fn write(&mut self, records: &[MetadataRecord], now_ms: TimestampMs) {
+        let written = self.log.append(self.controller.image(), records, now_ms);
+        match written.and_then(|position| self.log.sync().map(|()| position)) {
+            Ok(position) => {
+                self.controller.image_mut().position = position;
+                if let Err(error) = self.log.snapshot_if_due(self.controller.image()) {
+                    // The log has everything; only the next start takes longer.
+                    tracing::warn!(%error, "no snapshot of the metadata was written");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the metadata log cannot be written; the broker ends");
+                process::exit(1);
+            }
+        }
+    }
+}

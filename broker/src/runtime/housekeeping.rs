@@ -1,0 +1,119 @@
+//! What has to be done from time to time: roll and retain, flush, write checkpoints, forget silent producers.
+//!
+//! One thread for all partitions; it waits for the disk, so it is none of the runtime's.
+
+use crate::{broker::Broker, clock::now_ms, partitions::Partition};
+use std::{
+    sync::{Arc, Weak, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often producers that have been silent for too long are forgotten; an internal setting of Kafka's.
+const PRODUCER_CHECK_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Ends the thread when dropped.
+pub(crate) struct Housekeeping {
+    stop: mpsc::Sender<()>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Housekeeping {
+    /// Starts the thread.
+    pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let broker = Arc::downgrade(broker);
+        let name = thread::Builder::new()
+            .name("ottla-housekeeping".into())
+            .stack_size(512 * 1024);
+        let thread = name.spawn(move || run(&broker, &stopped))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Waits until what is being done is done, and ends.
+    pub(crate) fn stop(mut self) {
+        let _ = self.stop.send(());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by its own hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// When each kind of work is next due.
+struct Schedule {
+    retention: Instant,
+    checkpoints: Instant,
+    producers: Instant,
+}
+
+fn run(broker: &Weak<Broker>, stopped: &mpsc::Receiver<()>) {
+    let mut due = Schedule {
+        retention: Instant::now(),
+        checkpoints: Instant::now(),
+        producers: Instant::now(),
+    };
+    let mut tick = Duration::from_secs(1);
+    while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(tick) {
+        let Some(broker) = broker.upgrade() else { return };
+        tick = due.work(&broker, Instant::now());
+    }
+}
+
+impl Schedule {
+    /// Does what is due; returns how long nothing else is.
+    fn work(&mut self, broker: &Broker, now: Instant) -> Duration {
+        let partitions = broker.partitions.all();
+        if due(
+            &mut self.retention,
+            now,
+            broker.config.millis("log.retention.check.interval.ms"),
+        ) {
+            partitions.iter().for_each(|partition| retain(partition));
+        }
+        if due(&mut self.producers, now, PRODUCER_CHECK_INTERVAL) {
+            partitions
+                .iter()
+                .for_each(|partition| partition.log.expire_producers(now_ms()));
+        }
+        if due(
+            &mut self.checkpoints,
+            now,
+            broker.config.millis("log.flush.offset.checkpoint.interval.ms"),
+        ) {
+            for partition in &partitions {
+                if let Err(error) = partition.log.release_idle() {
+                    partition.storage_fault(&error);
+                }
+            }
+            if let Err(error) = broker.logs.write_checkpoints(&partitions) {
+                tracing::error!(%error, "the checkpoints cannot be written");
+            }
+        }
+        let next = self.retention.min(self.checkpoints).min(self.producers);
+        next.saturating_duration_since(now)
+            .clamp(Duration::from_millis(10), Duration::from_secs(60))
+    }
+}
+
+/// Whether the work is due; if so it is due again after `interval`.
+fn due(at: &mut Instant, now: Instant, interval: Duration) -> bool {
+    let is_due = *at <= now;
+    if is_due {
+        *at = now + interval;
+    }
+    is_due
+}
+
+fn retain(partition: &Partition) {
+    let now_ms = now_ms();
+    if let Err(error) = partition.log.apply_retention(now_ms) {
+        partition.storage_fault(&error);
+    }
+    if let Err(error) = partition.log.remove_doomed_files(now_ms) {
+        partition.storage_fault(&error);
+    }
+}

@@ -1,0 +1,157 @@
+//! A window of a file as shared memory: the only unsafe code of the crate.
+//!
+//! The window is `written` bytes that never change again, then room for more. One writer fills the room from the
+//! front and moves `written`; any number of readers take slices below `written`. So no byte is ever written while
+//! someone may look at it. A new window over the same file starts at or after the `written` of the older ones, whose
+//! readers therefore stay undisturbed; `segment.rs` never cuts a file below bytes that are still held.
+//!
+//! What the language cannot see: another process could change or cut the file. The lock on the log directory keeps
+//! other brokers out, and nothing else has business there. A page that the disk cannot read arrives as SIGBUS.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::ptr;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::real::write_all;
+use super::{PAGE_BYTES, TailReader, TailWriter};
+
+/// From this size on, one system call is cheaper than the page faults of copying into the map.
+const CALL_FROM_BYTES: usize = 32 * 1024;
+
+#[derive(Debug)]
+struct Window {
+    memory: MmapRaw,
+    /// Position in the file of the first mapped byte.
+    start: u64,
+    /// Position in the file up to which bytes are written.
+    written: AtomicU64,
+}
+
+#[derive(Debug)]
+struct MapWriter {
+    window: Arc<Window>,
+    file: Arc<File>,
+}
+
+/// Maps `range` of `file` for appending from `written` on. See [`super::DiskFile::tail`] for what must hold.
+pub(super) fn map_tail(
+    file: &Arc<File>,
+    range: Range<u64>,
+    written: u64,
+) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)> {
+    assert!(
+        range.start % PAGE_BYTES == 0,
+        "a window starts at a page, not at {}",
+        range.start
+    );
+    assert!(
+        range.start <= written && written <= range.end,
+        "{written} is outside of {range:?}"
+    );
+    let allocated = file.metadata()?.len();
+    assert!(
+        range.end <= allocated,
+        "a window up to {} over a file of {allocated} would fault",
+        range.end
+    );
+    let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let memory = MmapOptions::new().offset(range.start).len(len).map_raw(&**file)?;
+    let window = Arc::new(Window {
+        memory,
+        start: range.start,
+        written: AtomicU64::new(written),
+    });
+    Ok((
+        Box::new(MapWriter {
+            window: window.clone(),
+            file: file.clone(),
+        }),
+        window,
+    ))
+}
+
+impl Window {
+    fn end(&self) -> u64 {
+        self.start + self.memory.len() as u64
+    }
+}
+
+impl TailWriter for MapWriter {
+    fn end(&self) -> u64 {
+        self.window.end()
+    }
+
+    fn written(&self) -> u64 {
+        self.window.written.load(Ordering::Relaxed)
+    }
+
+    fn append(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        let written = self.written();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let end = written + len as u64;
+        assert!(
+            end <= self.end(),
+            "{len} bytes at {written} do not fit before {}",
+            self.end()
+        );
+        if len >= CALL_FROM_BYTES {
+            write_all(&self.file, parts, written)?;
+        } else {
+            let mut to = (written - self.window.start) as usize;
+            for part in parts {
+                // SAFETY: `to + part.len()` is within the map, as asserted above. No reader has a slice at or after
+                // `written`, and this is the only writer: `&mut self`, and a writer is never cloned. The source is
+                // a live slice, and cannot overlap with memory that nobody has a slice of.
+                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), self.window.memory.as_mut_ptr().add(to), part.len()) };
+                to += part.len();
+            }
+        }
+        // Release: who sees the new position sees the bytes before it.
+        self.window.written.store(end, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl TailReader for Window {
+    fn readable(&self) -> Range<u64> {
+        self.start..self.written.load(Ordering::Acquire)
+    }
+
+    fn read(self: Arc<Self>, range: Range<u64>) -> io::Result<Bytes> {
+        let readable = self.readable();
+        assert!(
+            readable.start <= range.start && range.start <= range.end && range.end <= readable.end,
+            "{range:?} is not within {readable:?}"
+        );
+        let from = (range.start - self.start) as usize;
+        let len = (range.end - range.start) as usize;
+        Ok(Bytes::from_owner(Slice {
+            window: self,
+            from,
+            len,
+        }))
+    }
+}
+
+struct Slice {
+    window: Arc<Window>,
+    from: usize,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Slice {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: `from..from + len` was below `written` when the slice was made, so it is within the map and never
+        // written again; the map lives as long as `self.window`.
+        unsafe { slice::from_raw_parts(self.window.memory.as_ptr().add(self.from), self.len) }
+    }
+}

@@ -1,0 +1,193 @@
+//! A growing file of entries of `WIDTH` bytes.
+
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::disk::{Disk, FileSlot, OpenMode, read_exact};
+
+/// So many bytes of entries wait in memory at most, unless the disk refuses them.
+const PENDING_BYTES: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct Entries<const WIDTH: usize> {
+    slot: FileSlot,
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Entries in the file.
+    written: usize,
+    /// Entries after those, not yet in the file.
+    pending: Vec<u8>,
+}
+
+impl<const WIDTH: usize> Entries<WIDTH> {
+    /// The entries of the file at `path`; none where there is no file. A torn last entry does not count.
+    pub(super) fn open(disk: Arc<dyn Disk>, path: PathBuf) -> io::Result<Self> {
+        let slot = FileSlot::new(disk, path);
+        let len_bytes = match slot.status() {
+            Ok(status) => status.len_bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        let written = usize::try_from(len_bytes).unwrap_or(usize::MAX) / WIDTH;
+        Ok(Self {
+            slot,
+            state: RwLock::new(State {
+                written,
+                pending: Vec::new(),
+            }),
+        })
+    }
+
+    /// An index that is known to have no file yet.
+    pub(super) fn create(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+        Self {
+            slot: FileSlot::new(disk, path),
+            state: RwLock::default(),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        let state = self.state.read();
+        state.written + state.pending.len() / WIDTH
+    }
+
+    /// Adds an entry. When the disk refuses to take those that wait, they go on waiting.
+    pub(super) fn push(&self, entry: [u8; WIDTH]) {
+        let mut state = self.state.write();
+        state.pending.extend_from_slice(&entry);
+        if state.pending.len() >= PENDING_BYTES
+            && let Err(error) = self.write_pending(&mut state)
+        {
+            tracing::warn!(path = %self.slot.path().display(), %error, "index entries are kept in memory");
+        }
+    }
+
+    /// The entry at `at`, counted from 0.
+    pub(super) fn entry(&self, at: usize) -> io::Result<[u8; WIDTH]> {
+        {
+            let state = self.state.read();
+            if let Some(at) = at.checked_sub(state.written) {
+                let bytes = state
+                    .pending
+                    .chunks_exact(WIDTH)
+                    .nth(at)
+                    .ok_or(io::ErrorKind::UnexpectedEof)?;
+                return fixed(bytes);
+            }
+        }
+        // Entries in the file stay as they are, so the lock is not held while the disk works.
+        let file = self.slot.open(OpenMode::Write)?;
+        fixed(&read_exact(&*file, (at * WIDTH) as u64, WIDTH)?)
+    }
+
+    pub(super) fn last(&self) -> io::Result<Option<[u8; WIDTH]>> {
+        match self.count() {
+            0 => Ok(None),
+            count => self.entry(count - 1).map(Some),
+        }
+    }
+
+    /// How many entries, from the first, satisfy `is_before`, which must be true up to some entry and then false.
+    pub(super) fn count_before(&self, is_before: impl Fn(&[u8; WIDTH]) -> bool) -> io::Result<usize> {
+        let (mut low, mut high) = (0, self.count());
+        if let Some((first, within)) = self.count_pending_before(&is_before) {
+            if within > 0 {
+                return Ok(first + within);
+            }
+            high = first;
+        }
+        while low < high {
+            let middle = low.midpoint(high);
+            if is_before(&self.entry(middle)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The number of the first entry that waits in memory, and how many of those satisfy `is_before`.
+    fn count_pending_before(&self, is_before: &impl Fn(&[u8; WIDTH]) -> bool) -> Option<(usize, usize)> {
+        let state = self.state.read();
+        if state.pending.is_empty() {
+            return None;
+        }
+        let (mut low, mut high) = (0, state.pending.len() / WIDTH);
+        while low < high {
+            let middle = low.midpoint(high);
+            let entry = fixed(&state.pending[middle * WIDTH..(middle + 1) * WIDTH]).ok()?;
+            if is_before(&entry) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Some((state.written, low))
+    }
+
+    /// Keeps the first `count` entries.
+    pub(super) fn truncate(&self, count: usize) -> io::Result<()> {
+        let mut state = self.state.write();
+        if let Some(kept) = count.checked_sub(state.written) {
+            state.pending.truncate(kept * WIDTH);
+            return Ok(());
+        }
+        state.pending.clear();
+        if let Some(file) = self.slot.open_existing()? {
+            file.set_len((count * WIDTH) as u64)?;
+        }
+        state.written = count;
+        Ok(())
+    }
+
+    /// Writes what waits in memory; creates the file even if it stays empty, and cuts off what is no entry.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        let mut state = self.state.write();
+        let file = self.slot.open(OpenMode::Create)?;
+        let len_bytes = (state.written * WIDTH) as u64;
+        if file.len_bytes()? != len_bytes {
+            file.set_len(len_bytes)?;
+        }
+        self.write_pending(&mut state)?;
+        state.pending = Vec::new();
+        Ok(())
+    }
+
+    pub(super) fn has_file(&self) -> io::Result<bool> {
+        Ok(self.slot.open_existing()?.is_some())
+    }
+
+    /// Makes the file durable, if there is one.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match self.slot.open_existing()? {
+            Some(file) => file.sync(),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.slot.close();
+    }
+
+    fn write_pending(&self, state: &mut State) -> io::Result<()> {
+        if state.pending.is_empty() {
+            return Ok(());
+        }
+        let file = self.slot.open(OpenMode::Create)?;
+        file.write_at(&[IoSlice::new(&state.pending)], (state.written * WIDTH) as u64)?;
+        state.written += state.pending.len() / WIDTH;
+        state.pending.clear();
+        Ok(())
+    }
+}
+
+fn fixed<const WIDTH: usize>(bytes: &[u8]) -> io::Result<[u8; WIDTH]> {
+    bytes.try_into().map_err(|_| io::ErrorKind::UnexpectedEof.into())
+}

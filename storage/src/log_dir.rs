@@ -1,0 +1,365 @@
+//! A directory of logs: its lock, its identity, its checkpoints, and the partitions in it.
+//!
+//! A [`LogDir`] belongs to one process at a time. Opening it takes the lock and notes whether the last user closed it;
+//! the marker of that is removed at once, so that a crash from here on is seen by the next one. [`LogDir::close`] puts
+//! it back. Which partitions belong here, and what to do on a failure, is decided elsewhere.
+
+mod lock;
+mod names;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_protocol::ids::{Offset, TimestampMs, Uuid};
+use parking_lot::Mutex;
+
+use crate::checkpoint::{
+    CheckpointError, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE, read_offsets, write_offsets,
+};
+use crate::disk::{Disk, read_file, remove_if_exists, replace_file};
+use crate::log::{Log, LogConfig, LogOptions, OpenError, SyncError};
+use crate::meta_properties::{self, MetaProperties, MetaPropertiesError};
+use crate::partition_metadata::read_topic_id;
+
+use lock::{DirLock, LockError};
+pub use names::{DirKind, TopicPartition};
+
+/// Says that the directory was closed; with the epoch that the broker had (KIP-966).
+const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+
+/// A directory of logs, locked for this process.
+#[derive(Debug)]
+pub struct LogDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    properties: Option<MetaProperties>,
+    clean_shutdown: Option<CleanShutdown>,
+    checkpoints: Mutex<Checkpoints>,
+    _lock: DirLock,
+}
+
+/// What the last user left when it closed the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanShutdown {
+    /// The broker's epoch then; -1 if it had none. With it a broker shows the controller that it lost nothing (KIP-966).
+    pub broker_epoch: i64,
+}
+
+/// A partition's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionDir {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is. The topic of a deleted one may be cut short.
+    pub partition: TopicPartition,
+    /// What it is there for.
+    pub kind: DirKind,
+}
+
+/// The offsets that are kept for each partition.
+#[derive(Debug, Default)]
+struct Checkpoints {
+    recovery_points: BTreeMap<TopicPartition, Offset>,
+    log_start_offsets: BTreeMap<TopicPartition, Offset>,
+    high_watermarks: BTreeMap<TopicPartition, Offset>,
+}
+
+/// Why a log directory could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LogDirError {
+    /// Another process has it.
+    #[error("{} is in use{}", path.display(), pid.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Which process, if that could be found out.
+        pid: Option<i32>,
+    },
+    /// The disk refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the disk said.
+        error: io::Error,
+    },
+    /// `meta.properties` could not be read.
+    #[error(transparent)]
+    MetaProperties(#[from] MetaPropertiesError),
+    /// A log could not be closed: the directory does not count as closed.
+    #[error("{partition} could not be closed: {error}")]
+    Close {
+        /// The log.
+        partition: TopicPartition,
+        /// Why not.
+        error: SyncError,
+    },
+}
+
+impl LogDir {
+    /// Takes the directory for this process; creates it if it does not exist.
+    ///
+    /// A checkpoint that cannot be read counts as empty: the logs are then checked from their beginning.
+    ///
+    /// # Errors
+    /// Another process has it, or its `meta.properties` makes no sense, or the disk refused.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, LogDirError> {
+        let failed = |error| LogDirError::Io {
+            path: path.into(),
+            error,
+        };
+        disk.create_dir(path).map_err(failed)?;
+        let lock = DirLock::acquire(path).map_err(|error| match error {
+            LockError::Held { pid } => LogDirError::Locked { path: path.into(), pid },
+            LockError::Io(error) => failed(error),
+        })?;
+        let properties = meta_properties::read(&*disk, path)?;
+        let clean_shutdown = take_clean_shutdown(&*disk, path).map_err(failed)?;
+        let read = |file| or_empty(read_offsets(&*disk, &path.join(file)));
+        let checkpoints = Checkpoints {
+            recovery_points: read(RECOVERY_POINT_FILE),
+            log_start_offsets: read(LOG_START_FILE),
+            high_watermarks: read(HIGH_WATERMARK_FILE),
+        };
+        Ok(Self {
+            path: path.into(),
+            properties,
+            clean_shutdown,
+            checkpoints: Mutex::new(checkpoints),
+            disk,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose it is; `None` for one that nobody has used yet.
+    pub fn properties(&self) -> Option<&MetaProperties> {
+        self.properties.as_ref()
+    }
+
+    /// Makes it the directory of this cluster and node, durably.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn set_properties(&mut self, properties: MetaProperties) -> Result<(), LogDirError> {
+        meta_properties::write(&*self.disk, &self.path, &properties).map_err(|error| self.failed(error))?;
+        self.properties = Some(properties);
+        Ok(())
+    }
+
+    /// What the last user left, if it closed the directory.
+    pub fn clean_shutdown(&self) -> Option<CleanShutdown> {
+        self.clean_shutdown
+    }
+
+    /// The directories of partitions, by name. The metadata log is one of them.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn partitions(&self) -> Result<Vec<PartitionDir>, LogDirError> {
+        let entries = self.disk.list(&self.path).map_err(|error| self.failed(error))?;
+        let partition = |entry: crate::disk::DirEntry| {
+            let (kind, partition) = names::parse(&entry.name)?;
+            Some(PartitionDir {
+                path: self.path.join(&entry.name),
+                partition,
+                kind,
+            })
+        };
+        Ok(entries
+            .into_iter()
+            .filter(|entry| entry.is_dir)
+            .filter_map(partition)
+            .collect())
+    }
+
+    /// The topic id that a partition's directory says it is of.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn topic_id(&self, dir: &Path) -> Result<Option<Uuid>, LogDirError> {
+        read_topic_id(&*self.disk, dir).map_err(|error| self.failed(error))
+    }
+
+    /// How the log of a partition is to be opened, from the checkpoints.
+    pub fn log_options(
+        &self,
+        partition: &TopicPartition,
+        config: LogConfig,
+        topic_id: Option<Uuid>,
+        now_ms: TimestampMs,
+    ) -> LogOptions {
+        let checkpoints = self.checkpoints.lock();
+        let of = |offsets: &BTreeMap<_, _>| offsets.get(partition).copied().unwrap_or(0);
+        LogOptions {
+            config,
+            topic_id,
+            is_clean: self.clean_shutdown.is_some(),
+            recovery_point: of(&checkpoints.recovery_points),
+            log_start_offset: of(&checkpoints.log_start_offsets),
+            high_watermark: of(&checkpoints.high_watermarks),
+            now_ms,
+        }
+    }
+
+    /// Opens the log of a partition, or creates it.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_log(
+        &self,
+        partition: &TopicPartition,
+        config: LogConfig,
+        topic_id: Option<Uuid>,
+        now_ms: TimestampMs,
+    ) -> Result<Log, OpenError> {
+        let dir = self.path.join(partition.dir_name());
+        let is_new = self.disk.status(&dir).is_err();
+        let options = self.log_options(partition, config, topic_id, now_ms);
+        let log = Log::open(self.disk.clone(), &dir, &options)?;
+        if is_new {
+            self.disk
+                .sync_dir(&self.path)
+                .map_err(|error| OpenError::Io { dir, error })?;
+        }
+        Ok(log)
+    }
+
+    /// Takes the log of a deleted topic out of use: from here on its name is free. The files stay until
+    /// [`LogDir::remove_dir`] of the directory that is returned; what was read before stays readable.
+    ///
+    /// `unique` is a random id.
+    ///
+    /// # Errors
+    /// The disk's; the log is offline nonetheless.
+    pub fn delete_log(&self, partition: &TopicPartition, log: &Log, unique: Uuid) -> Result<PathBuf, LogDirError> {
+        log.take_offline();
+        let deleted = self.path.join(names::deleted(partition, unique));
+        self.disk
+            .rename(log.dir(), &deleted)
+            .map_err(|error| self.failed(error))?;
+        self.disk.sync_dir(&self.path).map_err(|error| self.failed(error))?;
+        let mut checkpoints = self.checkpoints.lock();
+        checkpoints.recovery_points.remove(partition);
+        checkpoints.log_start_offsets.remove(partition);
+        checkpoints.high_watermarks.remove(partition);
+        Ok(deleted)
+    }
+
+    /// Removes the directory of a deleted log.
+    ///
+    /// # Errors
+    /// The disk's. Opening the log directory again finds what is left, as [`DirKind::Deleted`].
+    pub fn remove_dir(&self, deleted: &Path) -> Result<(), LogDirError> {
+        self.disk.remove_dir(deleted).map_err(|error| self.failed(error))
+    }
+
+    /// Writes the checkpoints, durably. Partitions that are not in `logs` keep what was written before.
+    ///
+    /// Nothing is synced: a log's recovery point is where [`Log::sync`] has brought it.
+    ///
+    /// # Errors
+    /// The disk's. Some of the files may be the old ones.
+    pub fn write_checkpoints<'a>(
+        &self,
+        logs: impl IntoIterator<Item = (&'a TopicPartition, &'a Log)>,
+    ) -> Result<(), LogDirError> {
+        let mut checkpoints = self.checkpoints.lock();
+        for (partition, log) in logs {
+            checkpoints.note(partition, log);
+        }
+        let write = |file, offsets| write_offsets(&*self.disk, &self.path.join(file), offsets);
+        write(RECOVERY_POINT_FILE, &checkpoints.recovery_points)
+            .and_then(|()| write(LOG_START_FILE, &checkpoints.log_start_offsets))
+            .and_then(|()| write(HIGH_WATERMARK_FILE, &checkpoints.high_watermarks))
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Closes the logs and the directory. The next user takes the files as they are.
+    ///
+    /// `logs` must be all that were opened. The marker is written last, and not at all if a log could not be closed; the
+    /// others are closed nonetheless.
+    ///
+    /// # Errors
+    /// The first log that could not be closed, or the disk's.
+    pub fn close<'a>(
+        &self,
+        logs: impl IntoIterator<Item = (&'a TopicPartition, &'a Log)>,
+        broker_epoch: i64,
+    ) -> Result<(), LogDirError> {
+        let logs: Vec<_> = logs.into_iter().collect();
+        let mut first_error = None;
+        for (partition, log) in &logs {
+            if let Err(error) = log.close() {
+                let partition = (*partition).clone();
+                first_error.get_or_insert(LogDirError::Close { partition, error });
+            }
+        }
+        self.write_checkpoints(logs)?;
+        if let Some(error) = first_error {
+            return Err(error);
+        }
+        let content = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+        replace_file(&*self.disk, &self.path.join(CLEAN_SHUTDOWN_FILE), content.as_bytes())
+            .map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> LogDirError {
+        LogDirError::Io {
+            path: self.path.clone(),
+            error,
+        }
+    }
+}
+
+impl Checkpoints {
+    fn note(&mut self, partition: &TopicPartition, log: &Log) {
+        self.recovery_points.insert(partition.clone(), log.recovery_point());
+        self.high_watermarks.insert(partition.clone(), log.high_watermark());
+        // Kafka has an entry only where the first segment does not say it.
+        match log.log_start_offset() > log.first_segment_offset() {
+            true => self.log_start_offsets.insert(partition.clone(), log.log_start_offset()),
+            false => self.log_start_offsets.remove(partition),
+        };
+    }
+}
+
+fn or_empty(read: Result<BTreeMap<TopicPartition, Offset>, CheckpointError>) -> BTreeMap<TopicPartition, Offset> {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a checkpoint is not readable and counts as empty");
+        BTreeMap::new()
+    })
+}
+
+/// Reads the marker and removes it, durably.
+fn take_clean_shutdown(disk: &dyn Disk, dir: &Path) -> io::Result<Option<CleanShutdown>> {
+    let path = dir.join(CLEAN_SHUTDOWN_FILE);
+    let Some(content) = read_file(disk, &path)? else {
+        return Ok(None);
+    };
+    remove_if_exists(disk, &path)?;
+    disk.sync_dir(dir)?;
+    Ok(Some(CleanShutdown {
+        broker_epoch: broker_epoch(&String::from_utf8_lossy(&content)).unwrap_or(-1),
+    }))
+}
+
+/// The number behind `"brokerEpoch":` in the JSON that Kafka writes.
+fn broker_epoch(content: &str) -> Option<i64> {
+    let (_, rest) = content.split_once("\"brokerEpoch\"")?;
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+    let end = rest
+        .find(|letter: char| letter != '-' && !letter.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,379 @@
+//! What a partition knows of each idempotent or transactional producer (KIP-98): its epoch, its last five batches and
+//! its open transaction.
+//!
+//! [`ProducerState::check`] decides whether a batch may be appended and changes nothing; [`ProducerState::apply`] makes
+//! an appended batch known, never refuses, and is what recovery replays the log through. A batch that was appended
+//! before is recognised by its sequence range and answered with the offsets it got then, which are kept here: the data
+//! may long be deleted.
+//!
+//! The state at an offset is kept in a `.snapshot` file, see [`snapshot`]. Producers are forgotten some time after
+//! their last batch (`producer.id.expiration.ms`), never because their data is deleted.
+
+pub(crate) mod snapshot;
+
+use std::collections::{BTreeMap, HashMap};
+
+use ottla_protocol::ids::{Offset, ProducerEpoch, ProducerId, TimestampMs};
+use ottla_protocol::records::batch::{HEADER_BYTES, increment_sequence};
+use ottla_protocol::records::record::records;
+use ottla_protocol::records::{BatchHeader, EndTransactionMarker};
+
+use crate::index::txn::AbortedTransaction;
+
+/// As many batches as a client may have in flight, so that each of them can be repeated.
+const BATCHES_KEPT: usize = 5;
+
+/// Who appends, which decides what is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A client's Produce: sequences and epochs must fit.
+    Client,
+    /// Fetched from the leader, which has checked: offsets and epochs are taken as they are.
+    Replica,
+    /// The broker itself, as group or transaction coordinator: epochs must fit, sequences are not checked.
+    Coordinator,
+}
+
+/// A batch that was appended, as far as it takes to recognise and answer its repetition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendedBatch {
+    /// Sequence of its last record.
+    pub last_sequence: i32,
+    /// Offset of its last record.
+    pub last_offset: Offset,
+    /// Its last offset less its first one.
+    pub offset_delta: i32,
+    /// Its largest timestamp.
+    pub timestamp: TimestampMs,
+}
+
+impl AppendedBatch {
+    /// Sequence of its first record.
+    pub fn first_sequence(&self) -> i32 {
+        // 0 comes after i32::MAX, so there are 2^31 sequence numbers to count back in.
+        (i64::from(self.last_sequence) - i64::from(self.offset_delta)).rem_euclid(1 << 31) as i32
+    }
+
+    /// Offset of its first record.
+    pub fn base_offset(&self) -> Offset {
+        self.last_offset - Offset::from(self.offset_delta)
+    }
+}
+
+/// What is known of one producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Producer {
+    epoch: ProducerEpoch,
+    coordinator_epoch: i32,
+    last_timestamp: TimestampMs,
+    transaction_start: Option<Offset>,
+    /// The first `kept` are the last batches of this epoch, oldest first.
+    batches: [AppendedBatch; BATCHES_KEPT],
+    kept: u8,
+}
+
+/// A batch about to be appended, or appended, as producer state sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProducerBatch {
+    pub(crate) header: BatchHeader,
+    /// Where it is, or will be, in the log.
+    pub(crate) base_offset: Offset,
+    /// Of a control batch that ends a transaction.
+    pub(crate) marker: Option<EndTransactionMarker>,
+}
+
+impl ProducerBatch {
+    /// The batch with this header and these bytes at `base_offset`.
+    pub(crate) fn new(header: BatchHeader, bytes: &[u8], base_offset: Offset) -> Self {
+        let marker = header
+            .attributes
+            .is_control()
+            .then(|| end_marker(&header, bytes))
+            .flatten();
+        Self {
+            header,
+            base_offset,
+            marker,
+        }
+    }
+
+    pub(crate) fn last_offset(&self) -> Offset {
+        self.base_offset.saturating_add(self.header.last_offset_delta.into())
+    }
+}
+
+/// The marker in a control batch. There is none in a batch that compaction has emptied, nor in the quorum's.
+fn end_marker(header: &BatchHeader, bytes: &[u8]) -> Option<EndTransactionMarker> {
+    // Control batches are never compressed.
+    let record = records(bytes.get(HEADER_BYTES..)?, header.records_count).next()?.ok()?;
+    EndTransactionMarker::parse(record.key, record.value).ok()?
+}
+
+/// Why a batch may not be appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    Duplicate(AppendedBatch),
+    DuplicateOfForgotten { last_sequence: i32 },
+    OutOfOrderSequence { expected: i32, first_sequence: i32 },
+    InvalidProducerEpoch { current: ProducerEpoch },
+    TransactionIsOpen,
+    CoordinatorFenced { current: i32 },
+}
+
+/// What DescribeProducers says of a producer (KIP-664).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerDescription {
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// Its latest epoch.
+    pub producer_epoch: ProducerEpoch,
+    /// Sequence of its last record; -1 if none is known.
+    pub last_sequence: i32,
+    /// The largest timestamp of its last batch.
+    pub last_timestamp: TimestampMs,
+    /// Epoch of the coordinator that wrote its last marker; -1 if none.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction begins.
+    pub current_txn_start_offset: Option<Offset>,
+}
+
+const NO_BATCH: AppendedBatch = AppendedBatch {
+    last_sequence: -1,
+    last_offset: -1,
+    offset_delta: 0,
+    timestamp: -1,
+};
+
+impl Producer {
+    const UNKNOWN: Self = Self {
+        epoch: ProducerEpoch::NONE,
+        coordinator_epoch: -1,
+        last_timestamp: -1,
+        transaction_start: None,
+        batches: [NO_BATCH; BATCHES_KEPT],
+        kept: 0,
+    };
+
+    fn batches(&self) -> &[AppendedBatch] {
+        &self.batches[..usize::from(self.kept)]
+    }
+
+    fn last_batch(&self) -> AppendedBatch {
+        self.batches().last().copied().unwrap_or(NO_BATCH)
+    }
+
+    fn add_batch(&mut self, batch: AppendedBatch) {
+        let kept = usize::from(self.kept);
+        if kept == BATCHES_KEPT {
+            self.batches.copy_within(1.., 0);
+            self.batches[BATCHES_KEPT - 1] = batch;
+        } else {
+            self.batches[kept] = batch;
+            self.kept += 1;
+        }
+    }
+
+    fn enter_epoch(&mut self, epoch: ProducerEpoch) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.kept = 0;
+        }
+    }
+
+    fn check(&self, batch: &ProducerBatch, origin: AppendOrigin) -> Result<(), Rejection> {
+        let header = &batch.header;
+        if origin == AppendOrigin::Client && !header.attributes.is_control() {
+            self.check_repetition(header)?;
+        }
+        if header.producer_epoch < self.epoch {
+            return Err(Rejection::InvalidProducerEpoch { current: self.epoch });
+        }
+        if let Some(marker) = batch.marker {
+            return match self.coordinator_epoch > marker.coordinator_epoch {
+                true => Err(Rejection::CoordinatorFenced {
+                    current: self.coordinator_epoch,
+                }),
+                false => Ok(()),
+            };
+        }
+        if origin == AppendOrigin::Client {
+            self.check_sequence(header)?;
+        }
+        if self.transaction_start.is_some() && !header.attributes.is_transactional() {
+            return Err(Rejection::TransactionIsOpen);
+        }
+        Ok(())
+    }
+
+    fn check_repetition(&self, header: &BatchHeader) -> Result<(), Rejection> {
+        if header.producer_epoch != self.epoch {
+            return Ok(());
+        }
+        let (first, last) = (header.base_sequence, header.last_sequence());
+        let is_same = |kept: &&AppendedBatch| kept.first_sequence() == first && kept.last_sequence == last;
+        if let Some(kept) = self.batches().iter().find(is_same) {
+            return Err(Rejection::Duplicate(*kept));
+        }
+        match self.batches().first() {
+            Some(oldest)
+                if first <= last && last < oldest.first_sequence() && oldest.first_sequence() - last < 1 << 30 =>
+            {
+                Err(Rejection::DuplicateOfForgotten { last_sequence: last })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without a known epoch any sequence may come: the producer may have expired, or its data been deleted.
+    fn check_sequence(&self, header: &BatchHeader) -> Result<(), Rejection> {
+        let first_sequence = header.base_sequence;
+        if !self.epoch.is_some() {
+            return Ok(());
+        }
+        let expected = match self.last_batch().last_sequence {
+            _ if header.producer_epoch != self.epoch => 0,
+            -1 => 0,
+            last => increment_sequence(last, 1),
+        };
+        if first_sequence == expected {
+            return Ok(());
+        }
+        Err(Rejection::OutOfOrderSequence {
+            expected,
+            first_sequence,
+        })
+    }
+
+    /// Makes the batch known. Returns the transaction that it ends: where it began, and whether it was aborted.
+    fn apply(&mut self, batch: &ProducerBatch) -> Option<(Offset, bool)> {
+        let header = &batch.header;
+        if header.attributes.is_control() {
+            let marker = batch.marker?;
+            self.enter_epoch(header.producer_epoch);
+            self.coordinator_epoch = marker.coordinator_epoch;
+            self.last_timestamp = header.max_timestamp;
+            return Some((self.transaction_start.take()?, !marker.is_commit));
+        }
+        self.enter_epoch(header.producer_epoch);
+        self.add_batch(AppendedBatch {
+            last_sequence: header.last_sequence(),
+            last_offset: batch.last_offset(),
+            offset_delta: header.last_offset_delta,
+            timestamp: header.max_timestamp,
+        });
+        self.last_timestamp = header.max_timestamp;
+        if header.attributes.is_transactional() && self.transaction_start.is_none() {
+            self.transaction_start = Some(batch.base_offset);
+        }
+        None
+    }
+}
+
+/// The producers of one log.
+#[derive(Debug, Default)]
+pub(crate) struct ProducerState {
+    producers: HashMap<ProducerId, Producer>,
+    /// First offset of each open transaction.
+    open: BTreeMap<Offset, ProducerId>,
+    /// First offset of ended transactions whose marker is not below the high watermark, and the marker's offset.
+    unreplicated: BTreeMap<Offset, Offset>,
+}
+
+impl ProducerState {
+    pub(crate) fn count(&self) -> usize {
+        self.producers.len()
+    }
+
+    /// Whether `batches` may be appended one after another. The first that may not decides.
+    pub(crate) fn check<'a>(
+        &self,
+        batches: &'a [ProducerBatch],
+        origin: AppendOrigin,
+    ) -> Result<(), (&'a ProducerBatch, Rejection)> {
+        let mut changed: Vec<(ProducerId, Producer)> = Vec::new();
+        for (at, batch) in batches.iter().enumerate() {
+            let id = batch.header.producer_id;
+            if !id.is_some() {
+                continue;
+            }
+            let changed_at = changed.iter().position(|(other, _)| *other == id);
+            let producer = match changed_at {
+                Some(at) => &changed[at].1,
+                None => self.producers.get(&id).unwrap_or(&Producer::UNKNOWN),
+            };
+            producer.check(batch, origin).map_err(|rejection| (batch, rejection))?;
+            if at + 1 < batches.len() {
+                let mut producer = producer.clone();
+                producer.apply(batch);
+                match changed_at {
+                    Some(at) => changed[at].1 = producer,
+                    None => changed.push((id, producer)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an appended batch known. Returns the transaction that it aborts, if it does.
+    pub(crate) fn apply(&mut self, batch: &ProducerBatch) -> Option<AbortedTransaction> {
+        let id = batch.header.producer_id;
+        let last_offset = batch.last_offset();
+        if !id.is_some() || batch.header.attributes.is_control() && batch.marker.is_none() {
+            return None;
+        }
+        let producer = self.producers.entry(id).or_insert(Producer::UNKNOWN);
+        let had_transaction = producer.transaction_start.is_some();
+        let ended = producer.apply(batch);
+        if let (false, Some(start)) = (had_transaction, producer.transaction_start) {
+            self.open.insert(start, id);
+        }
+        let (first_offset, is_aborted) = ended?;
+        self.open.remove(&first_offset);
+        self.unreplicated.insert(first_offset, last_offset);
+        let last_stable_offset = self.open.keys().next().copied().unwrap_or(last_offset + 1);
+        is_aborted.then_some(AbortedTransaction {
+            producer_id: id,
+            first_offset,
+            last_offset,
+            last_stable_offset,
+        })
+    }
+
+    /// Where the first transaction begins that is open, or whose end is not replicated yet.
+    pub(crate) fn first_unstable_offset(&self) -> Option<Offset> {
+        let open = self.open.keys().next();
+        let unreplicated = self.unreplicated.keys().next();
+        open.into_iter().chain(unreplicated).min().copied()
+    }
+
+    /// Forgets ended transactions whose marker is below the high watermark.
+    pub(crate) fn on_high_watermark(&mut self, high_watermark: Offset) {
+        self.unreplicated.retain(|_, marker| *marker >= high_watermark);
+    }
+
+    /// Forgets producers whose last batch is older than `expiration_ms`, unless they have a transaction open.
+    pub(crate) fn expire(&mut self, now_ms: TimestampMs, expiration_ms: i64) {
+        self.producers.retain(|_, producer| {
+            producer.transaction_start.is_some() || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
+        });
+    }
+
+    /// All producers, in the order of their ids.
+    pub(crate) fn describe(&self) -> Vec<ProducerDescription> {
+        let describe = |(id, producer): (&ProducerId, &Producer)| ProducerDescription {
+            producer_id: *id,
+            producer_epoch: producer.epoch,
+            last_sequence: producer.last_batch().last_sequence,
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            current_txn_start_offset: producer.transaction_start,
+        };
+        let mut all: Vec<_> = self.producers.iter().map(describe).collect();
+        all.sort_by_key(|producer| producer.producer_id);
+        all
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,175 @@
+//! What opening a log does: taking stock of its directory, and after an unclean stop finding out where the log ends.
+//!
+//! A log that was closed is taken as it is; only what is behind the last index entry is walked to find the end. After an
+//! unclean stop the batches past the recovery point are checked, and the log ends before the first that is not whole,
+//! has a wrong checksum or does not follow the one before. The zeros of preallocated room are no damage. Indexes are
+//! kept up to the recovery point, as far as they agree with the log, and built anew from there; so are leader epochs and
+//! producer state.
+
+mod check;
+mod files;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_protocol::ids::Offset;
+
+use crate::disk::Disk;
+use crate::leader_epoch::LeaderEpochs;
+use crate::log::{LogOptions, OpenError};
+use crate::producer_state::{ProducerBatch, ProducerState, snapshot};
+use crate::segment::writer::Writer;
+use crate::segment::{Scan, ScanError, Segment};
+
+pub(crate) use files::{remove_segment_files, remove_snapshots};
+
+/// What recovery found after an unclean stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Bytes of the log that were read to check them.
+    pub checked_bytes: u64,
+    /// Bytes that were cut off because they were not whole batches, without preallocated zeros.
+    pub truncated_bytes: u64,
+    /// Segments that were removed because the log ends before them.
+    pub removed_segments: usize,
+    /// Where the log ends now, if that is below the high watermark it had: what other replicas, or clients, may have
+    /// taken for committed is missing here.
+    pub lost_from: Option<Offset>,
+}
+
+/// A log's parts, ready to be used.
+pub(crate) struct Loaded {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) writer: Writer,
+    pub(crate) producers: ProducerState,
+    pub(crate) last_snapshot: Option<Offset>,
+    pub(crate) epochs: LeaderEpochs,
+    pub(crate) are_epochs_dirty: bool,
+    pub(crate) log_start_offset: Offset,
+    pub(crate) log_end_offset: Offset,
+    pub(crate) is_dir_dirty: bool,
+    pub(crate) recovery: Recovery,
+}
+
+/// Loads the log in `dir`, repairing what an unclean stop left.
+pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Result<Loaded, OpenError> {
+    let failed = |error| OpenError::Io { dir: dir.into(), error };
+    let mut segments = files::take_stock(disk, dir).map_err(failed)?;
+    let mut epochs = LeaderEpochs::read(&**disk, dir)?;
+    let epochs_before = epochs.clone();
+    let mut recovery = Recovery::default();
+    let mut checked = check::check_segments(disk, dir, &mut segments, options, &mut recovery)?;
+
+    let is_before_start = checked.log_end_offset < options.log_start_offset;
+    if is_before_start || segments.is_empty() {
+        // The files behind the log start are gone; what is left is no part of the log any more.
+        start_over(disk, dir, &mut segments, options.log_start_offset).map_err(failed)?;
+        checked.log_end_offset = options.log_start_offset;
+        epochs = LeaderEpochs::default();
+    }
+    let (Some(first), Some(active)) = (segments.first(), segments.last().cloned()) else {
+        return Err(failed(io::ErrorKind::NotFound.into()));
+    };
+    let log_start_offset = options.log_start_offset.max(first.base_offset());
+    let log_end_offset = checked.log_end_offset;
+    recovery.lost_from = (log_end_offset < options.high_watermark).then_some(log_end_offset);
+
+    epochs.truncate_from_end(log_end_offset);
+    epochs.truncate_from_start(log_start_offset);
+    checked.epochs.iter().for_each(|entry| {
+        if epochs.latest().is_none_or(|latest| entry.epoch > latest) {
+            epochs.assign(entry.epoch, entry.start_offset);
+        }
+    });
+    let (mut producers, last_snapshot) = load_producers(disk, dir, &segments, log_end_offset, checked.rebuilt_from)?;
+    producers.expire(options.now_ms, options.config.producer_id_expiration_ms);
+    let first_timestamp = active.first_timestamp()?;
+    let writer = checked
+        .writer
+        .take()
+        .filter(|writer| Arc::ptr_eq(writer.segment(), &active));
+    Ok(Loaded {
+        writer: writer.unwrap_or_else(|| Writer::new(active, first_timestamp, options.now_ms)),
+        is_dir_dirty: !options.is_clean || is_before_start || log_end_offset == log_start_offset,
+        are_epochs_dirty: epochs != epochs_before,
+        segments,
+        producers,
+        last_snapshot,
+        epochs,
+        log_start_offset,
+        log_end_offset,
+        recovery,
+    })
+}
+
+/// Removes all segments and begins with an empty one at `offset`.
+fn start_over(disk: &Arc<dyn Disk>, dir: &Path, segments: &mut Vec<Arc<Segment>>, offset: Offset) -> io::Result<()> {
+    while let Some(segment) = segments.pop() {
+        remove_segment_files(&**disk, dir, segment.base_offset())?;
+    }
+    remove_snapshots(&**disk, dir, |_| true)?;
+    segments.push(Arc::new(Segment::create(disk, dir, offset)?));
+    Ok(())
+}
+
+/// The producer state at `end`, and the offset of the newest snapshot: the newest that is whole, and what the log says
+/// after it. Snapshots past `end` are of a log that has been cut, and go.
+///
+/// Aborted transactions that end at or after `rebuilt_from` are added to the indexes, which have lost them.
+pub(crate) fn load_producers(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    segments: &[Arc<Segment>],
+    end: Offset,
+    rebuilt_from: Option<Offset>,
+) -> Result<(ProducerState, Option<Offset>), ScanError> {
+    let start = segments.first().map_or(end, |first| first.base_offset());
+    remove_snapshots(&**disk, dir, |offset| offset > end)?;
+    let mut offsets = files::snapshot_offsets(&**disk, dir)?;
+    let mut state = ProducerState::default();
+    let mut last_snapshot = None;
+    while let Some(offset) = offsets.pop() {
+        if let Some(read) = snapshot::read(&**disk, dir, offset)? {
+            (state, last_snapshot) = (read, Some(offset));
+            break;
+        }
+        tracing::warn!(dir = %dir.display(), offset, "a producer snapshot is damaged, the log is read instead");
+        remove_snapshots(&**disk, dir, |other| other == offset)?;
+    }
+    let from = last_snapshot.unwrap_or(start).max(start);
+    for segment in segments {
+        replay(segment, from, &mut state, rebuilt_from)?;
+    }
+    Ok((state, last_snapshot))
+}
+
+/// Makes the batches of a segment from `from` on known to the producer state.
+fn replay(
+    segment: &Segment,
+    from: Offset,
+    state: &mut ProducerState,
+    rebuilt_from: Option<Offset>,
+) -> Result<(), ScanError> {
+    let Some(first) = segment.find(from)? else {
+        return Ok(());
+    };
+    for found in Scan::new(segment, first.position..segment.size_bytes()) {
+        let found = found?;
+        let header = found.header;
+        if !header.producer_id.is_some() || header.base_offset < from {
+            continue;
+        }
+        let bytes = match header.attributes.is_control() {
+            true => segment.bytes(found.range())?,
+            false => Default::default(),
+        };
+        let aborted = state.apply(&ProducerBatch::new(header, &bytes, header.base_offset));
+        if let (Some(aborted), Some(rebuilt_from)) = (aborted, rebuilt_from)
+            && aborted.last_offset >= rebuilt_from
+        {
+            segment.txns.push(&aborted);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! Finding the end of the log.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_protocol::ids::Offset;
+use ottla_protocol::records::BatchHeader;
+use ottla_protocol::records::batch::{HEADER_BYTES, verify_crc};
+
+use super::{Recovery, remove_segment_files};
+use crate::disk::Disk;
+use crate::leader_epoch::EpochEntry;
+use crate::log::LogOptions;
+use crate::segment::writer::Writer;
+use crate::segment::{ScanError, Segment};
+
+/// Read at once while checking; a larger batch is read whole.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// What checking the segments has brought.
+#[derive(Default)]
+pub(super) struct Checked {
+    pub(super) log_end_offset: Offset,
+    /// Where the batches begin whose index entries were built anew.
+    pub(super) rebuilt_from: Option<Offset>,
+    /// First batches of the epochs that were seen.
+    pub(super) epochs: Vec<EpochEntry>,
+    /// Whoever built the last segment's indexes goes on from there.
+    pub(super) writer: Option<Writer>,
+}
+
+/// Finds the log's end. Segments behind it are removed from `segments` and from the disk.
+pub(super) fn check_segments(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    segments: &mut Vec<Arc<Segment>>,
+    options: &LogOptions,
+    recovery: &mut Recovery,
+) -> Result<Checked, ScanError> {
+    let mut checked = Checked::default();
+    let from = match options.is_clean {
+        true => Offset::MAX,
+        false => options.recovery_point,
+    };
+    let mut at = 0;
+    while let Some(segment) = segments.get(at).cloned() {
+        let next = segments.get(at + 1).map(|next| next.base_offset());
+        at += 1;
+        // The recovery point is in or behind the next segment: this one is whole.
+        let is_whole = next.is_some_and(|next| next <= from) || (next.is_none() && options.is_clean);
+        if is_whole && has_good_indexes(&segment)? {
+            if next.is_none() {
+                checked.log_end_offset = segment.next_offset()?;
+                segment.look_for_largest()?;
+            }
+            continue;
+        }
+        let is_at_end = check_segment(&segment, from, next, options, recovery, &mut checked)?;
+        if is_at_end {
+            for removed in segments.drain(at..).rev() {
+                tracing::warn!(dir = %dir.display(), base_offset = removed.base_offset(), "removing a segment behind the end of the log");
+                remove_segment_files(&**disk, dir, removed.base_offset())?;
+                recovery.removed_segments += 1;
+            }
+        }
+    }
+    Ok(checked)
+}
+
+/// Whether there is an index that ends where the log has a batch; a shorter one is good as well.
+fn has_good_indexes(segment: &Segment) -> io::Result<bool> {
+    if segment.size_bytes() == 0 {
+        return Ok(true);
+    }
+    Ok(segment.has_index_files()? && is_last_entry_good(segment)?)
+}
+
+fn is_last_entry_good(segment: &Segment) -> io::Result<bool> {
+    let Some(entry) = segment.offsets.last()? else {
+        return Ok(true);
+    };
+    if entry.position + HEADER_BYTES as u64 > segment.size_bytes() {
+        return Ok(false);
+    }
+    let header = segment.bytes(entry.position..entry.position + HEADER_BYTES as u64)?;
+    Ok(BatchHeader::parse(&header).is_ok_and(|header| header.last_offset() == entry.offset))
+}
+
+/// Checks a segment from `from` on, cuts off what is no batch, and builds the indexes anew. Returns whether the log ends
+/// in it although there are segments behind.
+fn check_segment(
+    segment: &Arc<Segment>,
+    from: Offset,
+    next: Option<Offset>,
+    options: &LogOptions,
+    recovery: &mut Recovery,
+    checked: &mut Checked,
+) -> Result<bool, ScanError> {
+    let (position, next_offset) = keep_indexes_below(segment, from)?;
+    let first_timestamp = match position {
+        0 => None,
+        _ => segment.first_timestamp()?,
+    };
+    checked.rebuilt_from = checked.rebuilt_from.or(Some(next_offset));
+    let file_bytes = segment.size_bytes();
+    let mut walk = Walk {
+        segment,
+        position,
+        next_offset,
+        piece: Bytes::new(),
+        piece_start: 0,
+    };
+    let mut writer = Writer::new(segment.clone(), first_timestamp, options.now_ms);
+    while let Some(header) = walk.next_whole()? {
+        let range_start = walk.position - header.size_bytes() as u64;
+        writer.index(
+            &header,
+            header.last_offset(),
+            range_start,
+            options.config.index_interval_bytes,
+        );
+        note_epoch(&mut checked.epochs, &header);
+    }
+    recovery.checked_bytes += walk.position - position;
+    checked.log_end_offset = walk.next_offset;
+    let rest = rest_of(segment, walk.position..file_bytes)?;
+    if file_bytes > walk.position {
+        tracing::info!(path = %segment.log_path().display(), position = walk.position, ?rest, "cutting off what is no batch");
+        segment.file()?.set_len(walk.position)?;
+        writer.publish(walk.position);
+    }
+    if rest == Rest::Damaged {
+        recovery.truncated_bytes += file_bytes - walk.position;
+    }
+    segment.flush_indexes()?;
+    checked.writer = Some(writer);
+    // A rolled segment that was not trimmed yet ends in zeros, and the next one follows it.
+    let is_continued = rest != Rest::Damaged && next.is_some_and(|next| next == walk.next_offset);
+    Ok(next.is_some() && rest != Rest::Nothing && !is_continued)
+}
+
+/// Keeps the index entries of batches before `from`, if they agree with the log. Returns from where to walk: a position
+/// and the least offset that the batch there may have.
+fn keep_indexes_below(segment: &Segment, from: Offset) -> Result<(u64, Offset), ScanError> {
+    segment.offsets.truncate_to(from)?;
+    if !is_last_entry_good(segment)? || !segment.has_index_files()? {
+        segment.offsets.truncate_to(Offset::MIN)?;
+    }
+    let Some(entry) = segment.offsets.last()? else {
+        segment.times.truncate_to(Offset::MIN)?;
+        segment.txns.truncate_to(segment.base_offset())?;
+        segment.forget_largest();
+        return Ok((0, segment.base_offset()));
+    };
+    // The walk starts with the batch of the last entry, which is therefore added again.
+    segment.offsets.drop_last()?;
+    segment.times.truncate_to(entry.offset)?;
+    segment.txns.truncate_to(entry.offset)?;
+    segment.forget_largest();
+    let header = segment.bytes(entry.position..entry.position + HEADER_BYTES as u64)?;
+    let header = BatchHeader::parse(&header).map_err(|error| ScanError::corrupt(segment, entry.position, error))?;
+    Ok((entry.position, header.base_offset))
+}
+
+fn note_epoch(epochs: &mut Vec<EpochEntry>, header: &BatchHeader) {
+    let epoch = header.partition_leader_epoch;
+    if epoch.is_some() && epochs.last().is_none_or(|last| epoch > last.epoch) {
+        epochs.push(EpochEntry {
+            epoch,
+            start_offset: header.base_offset,
+        });
+    }
+}
+
+/// Walks whole and unharmed batches that follow one another.
+struct Walk<'a> {
+    segment: &'a Segment,
+    position: u64,
+    next_offset: Offset,
+    piece: Bytes,
+    piece_start: u64,
+}
+
+impl Walk<'_> {
+    /// Steps over the next batch; `None` where there is none that is good.
+    fn next_whole(&mut self) -> io::Result<Option<BatchHeader>> {
+        let Ok(header) = BatchHeader::parse(&self.bytes(HEADER_BYTES as u64)?) else {
+            return Ok(None);
+        };
+        let batch = self.bytes(header.size_bytes() as u64)?;
+        let fits = i32::try_from(header.last_offset() - self.segment.base_offset()).is_ok();
+        if header.base_offset < self.next_offset || !fits || verify_crc(&batch).is_err() {
+            return Ok(None);
+        }
+        self.position += header.size_bytes() as u64;
+        self.next_offset = header.next_offset();
+        Ok(Some(header))
+    }
+
+    /// Up to `len` bytes from the position on; fewer where the file ends.
+    fn bytes(&mut self, len: u64) -> io::Result<Bytes> {
+        let end = self.segment.size_bytes();
+        let wanted_end = end.min(self.position.saturating_add(len));
+        if self.position < self.piece_start || wanted_end > self.piece_start + self.piece.len() as u64 {
+            let piece_end = end.min(self.position + PIECE_BYTES.max(len));
+            self.piece = self.segment.bytes(self.position..piece_end)?;
+            self.piece_start = self.position;
+        }
+        let at = (self.position - self.piece_start) as usize;
+        Ok(self.piece.slice(at..at + (wanted_end - self.position) as usize))
+    }
+}
+
+/// What is behind the last good batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    /// Preallocated room.
+    Zeros,
+    /// A batch that was not written to its end, or something else.
+    Damaged,
+}
+
+fn rest_of(segment: &Segment, range: std::ops::Range<u64>) -> io::Result<Rest> {
+    if range.is_empty() {
+        return Ok(Rest::Nothing);
+    }
+    let mut position = range.start;
+    while position < range.end {
+        let piece = segment.bytes(position..range.end.min(position + PIECE_BYTES))?;
+        if piece.iter().any(|byte| *byte != 0) {
+            return Ok(Rest::Damaged);
+        }
+        position += piece.len() as u64;
+    }
+    Ok(Rest::Zeros)
+}

@@ -1,0 +1,87 @@
+//! The files of a log's directory.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_protocol::ids::Offset;
+
+use crate::disk::{Disk, remove_if_exists};
+use crate::producer_state::snapshot;
+use crate::segment::{SUFFIXES, Segment, path};
+
+/// Digits of the offset in a file name.
+const OFFSET_DIGITS: usize = 20;
+
+/// The offset and the suffix of a name like `00000000000000004711.log`.
+fn split(name: &str) -> Option<(Offset, &str)> {
+    let (digits, suffix) = name.split_once('.')?;
+    let is_offset = digits.len() == OFFSET_DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
+    Some((is_offset.then(|| digits.parse().ok())??, suffix))
+}
+
+/// Whether a file is left from something that was not finished, or was to be removed. Snapshots of the metadata log
+/// (`offset-epoch.checkpoint`) have other names and are not looked at.
+fn is_left_over(name: &str) -> bool {
+    match split(name) {
+        Some((_, suffix)) => suffix.ends_with(".deleted") || suffix.ends_with(".cleaned") || suffix.ends_with(".tmp"),
+        None => false,
+    }
+}
+
+/// Removes left-overs and orphaned indexes, and opens the segments, by base offset. Each is taken to be as long as its
+/// file.
+pub(super) fn take_stock(disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<Vec<Arc<Segment>>> {
+    let names: Vec<String> = disk
+        .list(dir)?
+        .into_iter()
+        .filter(|entry| !entry.is_dir)
+        .map(|entry| entry.name)
+        .collect();
+    let mut segments = Vec::new();
+    for name in &names {
+        if is_left_over(name) {
+            tracing::info!(dir = %dir.display(), name, "removing a left-over file");
+            remove_if_exists(&**disk, &dir.join(name))?;
+        } else if let Some((base_offset, "log")) = split(name) {
+            let size_bytes = disk.status(&dir.join(name))?.len_bytes;
+            segments.push(Arc::new(Segment::open(disk, dir, base_offset, size_bytes)?));
+        } else if let Some((base_offset, suffix)) = split(name)
+            && SUFFIXES[1..].contains(&suffix)
+            && !names.contains(&format!("{base_offset:020}.log"))
+        {
+            tracing::warn!(dir = %dir.display(), name, "removing an index without a log");
+            remove_if_exists(&**disk, &dir.join(name))?;
+        }
+    }
+    segments.sort_by_key(|segment| segment.base_offset());
+    Ok(segments)
+}
+
+/// The offsets of the producer snapshots, rising.
+pub(super) fn snapshot_offsets(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Offset>> {
+    let mut offsets: Vec<Offset> = disk
+        .list(dir)?
+        .iter()
+        .filter_map(|entry| split(&entry.name).filter(|(_, suffix)| *suffix == "snapshot"))
+        .map(|(offset, _)| offset)
+        .collect();
+    offsets.sort_unstable();
+    Ok(offsets)
+}
+
+/// Removes the producer snapshots with these offsets.
+pub(crate) fn remove_snapshots(disk: &dyn Disk, dir: &Path, which: impl Fn(Offset) -> bool) -> io::Result<()> {
+    for offset in snapshot_offsets(disk, dir)?.into_iter().filter(|offset| which(*offset)) {
+        remove_if_exists(disk, &snapshot::path(dir, offset))?;
+    }
+    Ok(())
+}
+
+/// Removes all files of a segment, the log last: without it the others are orphans.
+pub(crate) fn remove_segment_files(disk: &dyn Disk, dir: &Path, base_offset: Offset) -> io::Result<()> {
+    for suffix in SUFFIXES.iter().rev() {
+        remove_if_exists(disk, &path(dir, base_offset, suffix))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! One segment: a `.log` file of batches back to back, with its three indexes.
+//!
+//! A segment can be read by any number of threads while one appends to it, see [`writer`]: what is below
+//! [`Segment::size_bytes`] never changes, and only that is read. The end of the active segment is also memory, from
+//! which reads are served without a copy; everything else is read from the file. A sealed segment holds no map, and no
+//! descriptor that [`Segment::release`] could not give back.
+
+mod scan;
+pub(crate) mod writer;
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use ottla_protocol::ids::{Offset, TimestampMs};
+use ottla_protocol::records::BatchHeader;
+use ottla_protocol::records::batch::HEADER_BYTES;
+use parking_lot::{Mutex, RwLock};
+
+use crate::disk::{Disk, DiskFile, FileSlot, OpenMode, TailReader, read_exact};
+use crate::index::offset::{self, OffsetIndex};
+use crate::index::time::{self, TimeIndex, TimestampOffset};
+use crate::index::txn::TxnIndex;
+
+pub use scan::ScanError;
+pub(crate) use scan::{Found, Scan};
+
+/// Suffixes of the files of a segment, the log first.
+pub(crate) const SUFFIXES: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
+
+/// Where a segment keeps the file with this suffix.
+pub(crate) fn path(dir: &Path, base_offset: Offset, suffix: &str) -> PathBuf {
+    dir.join(format!("{base_offset:020}.{suffix}"))
+}
+
+#[derive(Debug)]
+pub(crate) struct Segment {
+    base_offset: Offset,
+    log: FileSlot,
+    size_bytes: AtomicU64,
+    tail: RwLock<Option<Arc<dyn TailReader>>>,
+    pub(crate) offsets: OffsetIndex,
+    pub(crate) times: TimeIndex,
+    pub(crate) txns: TxnIndex,
+    /// The largest timestamp; `None` while nobody has looked.
+    largest: Mutex<Option<TimestampOffset>>,
+}
+
+/// What a read found in a segment.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    pub(crate) bytes: Bytes,
+    pub(crate) base_offset: Offset,
+    pub(crate) next_offset: Offset,
+}
+
+impl Segment {
+    /// A segment that has files, of which the first `size_bytes` are batches.
+    pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, base_offset: Offset, size_bytes: u64) -> io::Result<Self> {
+        Ok(Self {
+            base_offset,
+            log: FileSlot::new(disk.clone(), path(dir, base_offset, "log")),
+            size_bytes: AtomicU64::new(size_bytes),
+            tail: RwLock::new(None),
+            offsets: OffsetIndex::open(disk.clone(), path(dir, base_offset, "index"), base_offset)?,
+            times: TimeIndex::open(disk.clone(), path(dir, base_offset, "timeindex"), base_offset)?,
+            txns: TxnIndex::open(disk.clone(), path(dir, base_offset, "txnindex"))?,
+            largest: Mutex::new(None),
+        })
+    }
+
+    /// A new segment. Its `.log` is created here, the index files when there is something to put in them.
+    pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, base_offset: Offset) -> io::Result<Self> {
+        let segment = Self {
+            base_offset,
+            log: FileSlot::new(disk.clone(), path(dir, base_offset, "log")),
+            size_bytes: AtomicU64::new(0),
+            tail: RwLock::new(None),
+            offsets: OffsetIndex::create(disk.clone(), path(dir, base_offset, "index"), base_offset),
+            times: TimeIndex::create(disk.clone(), path(dir, base_offset, "timeindex"), base_offset),
+            txns: TxnIndex::create(disk.clone(), path(dir, base_offset, "txnindex")),
+            largest: Mutex::new(Some(TimestampOffset {
+                timestamp: -1,
+                offset: base_offset,
+            })),
+        };
+        segment.log.open(OpenMode::Create)?;
+        Ok(segment)
+    }
+
+    pub(crate) fn base_offset(&self) -> Offset {
+        self.base_offset
+    }
+
+    /// Up to where the file holds batches.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn log_path(&self) -> &Path {
+        self.log.path()
+    }
+
+    pub(crate) fn file(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.log.open(OpenMode::Write)
+    }
+
+    /// When the file was last written.
+    pub(crate) fn modified_ms(&self) -> io::Result<TimestampMs> {
+        Ok(self.log.status()?.modified_ms)
+    }
+
+    /// The largest timestamp and the last offset of the first batch that has it; timestamp -1 without any.
+    pub(crate) fn largest(&self) -> io::Result<TimestampOffset> {
+        let mut largest = self.largest.lock();
+        if let Some(known) = *largest {
+            return Ok(known);
+        }
+        let none = TimestampOffset {
+            timestamp: -1,
+            offset: self.base_offset,
+        };
+        let read = self.times.last()?.unwrap_or(none);
+        *largest = Some(read);
+        Ok(read)
+    }
+
+    /// Notes that the batch up to `offset` has `timestamp` as its largest. Returns the segment's largest.
+    fn raise_largest(&self, timestamp: TimestampMs, offset: Offset) -> io::Result<TimestampOffset> {
+        let largest = self.largest()?;
+        if timestamp <= largest.timestamp {
+            return Ok(largest);
+        }
+        let largest = TimestampOffset { timestamp, offset };
+        *self.largest.lock() = Some(largest);
+        Ok(largest)
+    }
+
+    /// Size that the larger of offset and time index has with another entry.
+    fn index_bytes(&self) -> u64 {
+        let offsets = self.offsets.count() * offset::ENTRY_BYTES;
+        let times = (self.times.count() + 1) * time::ENTRY_BYTES;
+        offsets.max(times) as u64
+    }
+
+    /// Finds the largest timestamp anew: that of the last index entry, or of a batch behind it.
+    pub(crate) fn look_for_largest(&self) -> Result<(), ScanError> {
+        let none = TimestampOffset {
+            timestamp: -1,
+            offset: self.base_offset,
+        };
+        let mut largest = self.times.last()?.unwrap_or(none);
+        let start = match largest.timestamp {
+            -1 => 0,
+            _ => self.offsets.floor(largest.offset)?.map_or(0, |entry| entry.position),
+        };
+        for found in Scan::new(self, start..self.size_bytes()) {
+            let header = found?.header;
+            if header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset {
+                    timestamp: header.max_timestamp,
+                    offset: header.last_offset(),
+                };
+            }
+        }
+        *self.largest.lock() = Some(largest);
+        Ok(())
+    }
+
+    /// Makes [`Segment::largest`] look into the time index again, which was cut.
+    pub(crate) fn forget_largest(&self) {
+        *self.largest.lock() = None;
+    }
+
+    /// Whether the offset and time index have their files.
+    pub(crate) fn has_index_files(&self) -> io::Result<bool> {
+        Ok(self.offsets.has_file()? && self.times.has_file()?)
+    }
+
+    /// The largest timestamp of the first batch, if there is one.
+    pub(crate) fn first_timestamp(&self) -> Result<Option<TimestampMs>, ScanError> {
+        let first = Scan::new(self, 0..self.size_bytes()).next().transpose()?;
+        Ok(first.map(|found| found.header.max_timestamp))
+    }
+
+    /// The bytes of `range`, which is below [`Segment::size_bytes`].
+    pub(crate) fn bytes(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let tail = self.tail.read().clone();
+        if let Some(tail) = tail {
+            let readable = tail.readable();
+            if readable.start <= range.start && range.end <= readable.end {
+                return tail.read(range);
+            }
+        }
+        let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        Ok(read_exact(&*self.file()?, range.start, len)?.into())
+    }
+
+    /// The first batch that ends at or after `offset`.
+    pub(crate) fn find(&self, offset: Offset) -> Result<Option<Found>, ScanError> {
+        let start = self.offsets.floor(offset)?.map_or(0, |entry| entry.position);
+        for found in Scan::new(self, start..self.size_bytes()) {
+            let found = found?;
+            if found.header.last_offset() >= offset {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whole batches from the one with `from` on, of which no record is at or after `upper_bound`, in `max_bytes`; with
+    /// `at_least_one` the first may be larger than that (KIP-74). `None` if the segment has nothing from `from` on.
+    pub(crate) fn read(
+        &self,
+        from: Offset,
+        upper_bound: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Option<Batches>, ScanError> {
+        let Some(first) = self.find(from)? else { return Ok(None) };
+        let base_offset = first.header.base_offset;
+        let mut batches = Batches {
+            bytes: Bytes::new(),
+            base_offset,
+            next_offset: from,
+        };
+        let first_bytes = first.header.size_bytes();
+        if first.header.last_offset() >= upper_bound || (first_bytes > max_bytes && !at_least_one) {
+            return Ok(Some(batches));
+        }
+        let end = (first.position + max_bytes.max(first_bytes) as u64).min(self.size_bytes());
+        let bytes = self.bytes(first.position..end)?;
+        let mut len = 0;
+        while let Some(header) = bytes.get(len..).filter(|rest| rest.len() >= HEADER_BYTES) {
+            let at = first.position + len as u64;
+            let header = BatchHeader::parse(header).map_err(|error| ScanError::corrupt(self, at, error))?;
+            if header.last_offset() >= upper_bound || len + header.size_bytes() > bytes.len() {
+                break;
+            }
+            len += header.size_bytes();
+            batches.next_offset = header.next_offset();
+        }
+        batches.bytes = bytes.slice(..len);
+        Ok(Some(batches))
+    }
+
+    /// The offset after the last batch; the base offset if there is none.
+    pub(crate) fn next_offset(&self) -> Result<Offset, ScanError> {
+        let start = self.offsets.last()?.map_or(0, |entry| entry.position);
+        let mut next_offset = self.base_offset;
+        for found in Scan::new(self, start..self.size_bytes()) {
+            next_offset = found?.header.next_offset();
+        }
+        Ok(next_offset)
+    }
+
+    /// Writes what the indexes hold in memory, the largest timestamp as last entry of the time index as Kafka does.
+    pub(crate) fn flush_indexes(&self) -> io::Result<()> {
+        self.times.push(self.largest()?)?;
+        self.offsets.flush()?;
+        self.times.flush()?;
+        self.txns.flush()
+    }
+
+    /// Makes log and indexes durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file()?.sync()?;
+        self.offsets.sync()?;
+        self.times.sync()?;
+        self.txns.sync()
+    }
+
+    /// Gives the descriptors back.
+    pub(crate) fn release(&self) {
+        self.log.close();
+        self.offsets.close();
+        self.times.close();
+        self.txns.close();
+    }
+}

@@ -1,0 +1,214 @@
+//! The one who appends to the active segment.
+//!
+//! The file is preallocated step by step, each twice the one before, and the last step is mapped. Idle, the writer
+//! holds neither a map nor preallocated blocks; the next append gets them again.
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use ottla_protocol::ids::{Offset, TimestampMs};
+use ottla_protocol::records::BatchHeader;
+
+use super::Segment;
+use crate::disk::{DiskFile, OpenMode, PAGE_BYTES, TailReader, TailWriter, remove_if_exists};
+
+/// A log with a few records costs this much disk while it is in use.
+const FIRST_STEP_BYTES: u64 = 64 * 1024;
+/// No step is larger: what is mapped but not written yet should stay small beside what is.
+const LAST_STEP_BYTES: u64 = 64 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    segment: Arc<Segment>,
+    tail: Option<Box<dyn TailWriter>>,
+    /// Earlier maps that someone may still be reading from.
+    earlier: Vec<Weak<dyn TailReader>>,
+    bytes_since_index: u64,
+    /// Largest timestamp of the segment's first batch, from which its age counts.
+    first_timestamp: Option<TimestampMs>,
+    created_ms: TimestampMs,
+    /// What the segment knows as well, without its locks; `None` while nobody has asked it.
+    largest_timestamp: Option<TimestampMs>,
+    index_bytes: u64,
+}
+
+impl Writer {
+    /// Appends to a segment; `first_timestamp` is that of its first batch, if it has one.
+    pub(crate) fn new(segment: Arc<Segment>, first_timestamp: Option<TimestampMs>, now_ms: TimestampMs) -> Self {
+        Self {
+            index_bytes: segment.index_bytes(),
+            segment,
+            tail: None,
+            earlier: Vec::new(),
+            bytes_since_index: 0,
+            first_timestamp,
+            created_ms: now_ms,
+            largest_timestamp: None,
+        }
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// How old the segment would be with a batch of this timestamp: in terms of its records, as Kafka counts.
+    pub(crate) fn age_ms(&self, timestamp: TimestampMs, now_ms: TimestampMs) -> i64 {
+        match self.first_timestamp {
+            Some(first) if first >= 0 => timestamp.saturating_sub(first),
+            _ => now_ms.saturating_sub(self.created_ms),
+        }
+    }
+
+    /// Whether a map is held.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// Copies `parts`, together `len` bytes, to the end of the segment. Readers do not see them before
+    /// [`Writer::publish`].
+    ///
+    /// # Errors
+    /// Nothing of the parts is in the segment.
+    pub(crate) fn append(&mut self, parts: &[IoSlice<'_>], len: u64, segment_bytes: u64) -> io::Result<()> {
+        let has_room = self
+            .tail
+            .as_ref()
+            .is_some_and(|tail| tail.written() + len <= tail.end());
+        if !has_room {
+            self.grow(len, segment_bytes)?;
+        }
+        let tail = self.tail.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        tail.append(parts)
+    }
+
+    /// Indexes the batch that was appended at `position`, which gave it its offsets.
+    pub(crate) fn index(&mut self, header: &BatchHeader, last_offset: Offset, position: u64, interval_bytes: u64) {
+        self.first_timestamp.get_or_insert(header.max_timestamp);
+        let is_later = self
+            .largest_timestamp
+            .is_none_or(|largest| header.max_timestamp > largest);
+        let is_due = self.bytes_since_index > interval_bytes;
+        if is_later || is_due {
+            let position = is_due.then_some(position);
+            if let Err(error) = self.add_entries(header.max_timestamp, last_offset, position) {
+                // An index may have gaps, so the append is good without the entry.
+                tracing::warn!(path = %self.segment.log_path().display(), %error, "a batch is not indexed");
+            }
+        }
+        self.bytes_since_index += header.size_bytes() as u64;
+    }
+
+    fn add_entries(&mut self, timestamp: TimestampMs, last_offset: Offset, position: Option<u64>) -> io::Result<()> {
+        let segment = &self.segment;
+        let largest = segment.raise_largest(timestamp, last_offset)?;
+        self.largest_timestamp = Some(largest.timestamp);
+        if let Some(position) = position {
+            self.bytes_since_index = 0;
+            segment.offsets.push(last_offset, position);
+            segment.times.push(largest)?;
+            self.index_bytes = segment.index_bytes();
+        }
+        Ok(())
+    }
+
+    /// Size of the larger index, with room for the entry that sealing adds.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        self.index_bytes
+    }
+
+    /// Shows what was appended to the readers.
+    pub(crate) fn publish(&self, size_bytes: u64) {
+        self.segment.size_bytes.store(size_bytes, Ordering::Release);
+    }
+
+    /// Preallocates and maps room for `len` bytes.
+    fn grow(&mut self, len: u64, segment_bytes: u64) -> io::Result<()> {
+        let written = self.segment.size_bytes();
+        let needed = (written + len).next_multiple_of(PAGE_BYTES);
+        let step = written.clamp(FIRST_STEP_BYTES, LAST_STEP_BYTES);
+        let wanted = (written + step)
+            .min(segment_bytes)
+            .next_multiple_of(PAGE_BYTES)
+            .max(needed);
+        let file = self.segment.file()?;
+        // A disk that is nearly full may still have what this append needs.
+        let end = match file.allocate(wanted) {
+            Ok(()) => wanted,
+            Err(_) => file.allocate(needed).map(|()| needed)?,
+        };
+        let start = written - written % PAGE_BYTES;
+        let (writer, reader) = file.tail(start..end, written)?;
+        self.unmap();
+        *self.segment.tail.write() = Some(reader);
+        self.tail = Some(writer);
+        Ok(())
+    }
+
+    /// Lets the map go, gives back the blocks that were preallocated, and writes the indexes.
+    pub(crate) fn release(&mut self) -> io::Result<()> {
+        self.unmap();
+        trim(&self.segment)?;
+        self.segment.flush_indexes()
+    }
+
+    fn unmap(&mut self) {
+        self.tail = None;
+        self.earlier.retain(|tail| tail.strong_count() > 0);
+        if let Some(tail) = self.segment.tail.write().take() {
+            self.earlier.push(Arc::downgrade(&tail));
+        }
+    }
+
+    /// Cuts the segment at `position`, the border of the batches that end before `offset`.
+    ///
+    /// Bytes behind the cut may be on their way to a reader. Then the file is replaced by a copy of what stays, and
+    /// theirs lives until they are done.
+    pub(crate) fn truncate(&mut self, offset: Offset, position: u64) -> io::Result<()> {
+        self.unmap();
+        let is_read = self.earlier.iter().any(|tail| tail.strong_count() > 0);
+        self.segment.size_bytes.store(position, Ordering::Release);
+        match is_read {
+            true => self.copy_up_to(position)?,
+            false => self.segment.file()?.set_len(position)?,
+        }
+        self.segment.offsets.truncate_to(offset)?;
+        self.segment.times.truncate_to(offset)?;
+        self.segment.txns.truncate_to(offset)?;
+        self.bytes_since_index = 0;
+        self.largest_timestamp = None;
+        self.index_bytes = self.segment.index_bytes();
+        if position == 0 {
+            self.first_timestamp = None;
+        }
+        Ok(())
+    }
+
+    fn copy_up_to(&self, position: u64) -> io::Result<()> {
+        const PIECE_BYTES: u64 = 1024 * 1024;
+        let segment = &self.segment;
+        let path = segment.log.path();
+        let copy_path = path.with_extension("log.cleaned");
+        let disk = segment.log.disk();
+        remove_if_exists(disk, &copy_path)?;
+        let copy: Arc<dyn DiskFile> = disk.open(&copy_path, OpenMode::Create)?;
+        let mut at = 0;
+        while at < position {
+            let piece = segment.bytes(at..position.min(at + PIECE_BYTES))?;
+            copy.write_at(&[IoSlice::new(&piece)], at)?;
+            at += piece.len() as u64;
+        }
+        copy.sync()?;
+        segment.log.close();
+        disk.rename(&copy_path, path)
+    }
+}
+
+/// Gives back the blocks behind the last batch.
+pub(crate) fn trim(segment: &Segment) -> io::Result<()> {
+    let file = segment.file()?;
+    match file.len_bytes()? > segment.size_bytes() {
+        true => file.set_len(segment.size_bytes()),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,189 @@
+//! An Ottla broker as a process of its own.
+
+use crate::client::Client;
+use anyhow::{Context, bail};
+use std::{
+    env,
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a broker may take to start or stop before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running broker; killed when this is dropped.
+#[derive(Debug)]
+pub struct Broker {
+    child: Child,
+    address: SocketAddr,
+    data: PathBuf,
+    overrides: Vec<String>,
+}
+
+/// The binary under test: `OTTLA_BIN`, or the one that Cargo has built beside this test.
+///
+/// # Panics
+/// There is none: build it first (`cargo build`).
+pub fn binary() -> PathBuf {
+    if let Some(path) = env::var_os("OTTLA_BIN") {
+        return path.into();
+    }
+    let test = env::current_exe().expect("a process knows its program");
+    let profile = test.ancestors().find(|folder| folder.join("ottla").is_file());
+    profile
+        .map(|folder| folder.join("ottla"))
+        .expect("the binary `ottla` is not built; run `cargo build` first")
+}
+
+/// A port that is free now.
+fn free_port() -> crate::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+impl Broker {
+    /// Starts a broker with its data below `folder` and waits until it answers.
+    ///
+    /// `overrides`: `KEY=VALUE`, besides listeners and log.dirs.
+    pub fn start(folder: &Path, overrides: &[&str]) -> crate::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let overrides: Vec<String> = overrides.iter().map(|each| (*each).to_owned()).collect();
+        Self::start_at(address, folder.join("data"), overrides)
+    }
+
+    fn start_at(address: SocketAddr, data: PathBuf, overrides: Vec<String>) -> crate::Result<Self> {
+        let child = Self::spawn(address, &data, &overrides)?;
+        let mut broker = Self {
+            child,
+            address,
+            data,
+            overrides,
+        };
+        broker.await_ready()?;
+        Ok(broker)
+    }
+
+    fn spawn(address: SocketAddr, data: &Path, overrides: &[String]) -> crate::Result<Child> {
+        let folder = data.parent().context("the data folder has a parent")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("ottla.log"))?;
+        let mut command = Command::new(binary());
+        command.arg("serve");
+        command.args(["--override", &format!("listeners=PLAINTEXT://{address}")]);
+        command.args(["--override", &format!("log.dirs={}", data.display())]);
+        for each in overrides {
+            command.args(["--override", each]);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary().display()))
+    }
+
+    fn await_ready(&mut self) -> crate::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while Client::connect(self.address)
+            .and_then(|mut client| client.api_versions())
+            .is_err()
+        {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the broker ended with {status}: {}", self.log());
+            }
+            if Instant::now() > deadline {
+                bail!("the broker does not answer after {PATIENCE:?}: {}", self.log());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its data folder (`log.dirs`).
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What it has printed so far.
+    pub fn log(&self) -> String {
+        let file = self.data.parent().map(|folder| folder.join("ottla.log"));
+        file.and_then(|file| std::fs::read_to_string(file).ok())
+            .unwrap_or_default()
+    }
+
+    /// A new connection to it.
+    pub fn connect(&self) -> crate::Result<Client> {
+        Client::connect(self.address)
+    }
+
+    /// Kills it, as a crash would, and starts it again on the same data and port.
+    pub fn kill_and_restart(&mut self) -> crate::Result<()> {
+        self.kill()?;
+        self.restart()
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) -> crate::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after [`Broker::kill`] or [`Broker::stop`].
+    pub fn restart(&mut self) -> crate::Result<()> {
+        self.child = Self::spawn(self.address, &self.data, &self.overrides)?;
+        self.await_ready()
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    pub fn stop(&mut self) -> crate::Result<ExitStatus> {
+        self.signal("TERM")?;
+        self.await_end()
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub fn signal(&self, name: &str) -> crate::Result<()> {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status()?;
+        if !status.success() {
+            bail!("kill -{name} failed: {status}");
+        }
+        Ok(())
+    }
+
+    /// Waits until the process has ended by itself.
+    pub fn await_end(&mut self) -> crate::Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("the broker has not ended after {PATIENCE:?}: {}", self.log());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
