@@ -15,7 +15,7 @@ use crate::{
     partitions::Partitions,
     producer_ids::ProducerIds,
     runtime::{
-        controller::{self, ControllerQueue},
+        controller::{self, ControllerQueue, Turn},
         housekeeping::Housekeeping,
         metadata_log::{MetadataLog, QuorumFacts},
     },
@@ -111,6 +111,14 @@ impl Broker {
         }
     }
 
+    /// The controller's view of the metadata that handlers see, for questions that change nothing.
+    pub(crate) fn reading_controller(&self) -> Controller {
+        Controller::new(
+            self.image.load().as_ref().clone(),
+            settings(&self.config, &self.cluster_id),
+        )
+    }
+
     /// What counts for a topic's partitions.
     pub(crate) fn topic_settings(&self, image: &MetadataImage, topic: &str) -> TopicSettings {
         TopicSettings::resolve(image.configs().of_topic(topic), self.layers(image))
@@ -126,20 +134,19 @@ impl Broker {
             broker_id: self.node_id.0,
             broker_epoch: self.broker_epoch.load(std::sync::atomic::Ordering::Acquire),
         };
+        let decide = move |controller: &Controller, _: &mut Turn| {
+            registration::transposed(controller.handle_allocate_producer_ids(&request))
+        };
         let decided = self
             .controller
-            .write(move |controller, context| controller.handle_allocate_producer_ids(&request, context));
-        let response = decided.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
-        match ErrorCode::from_code(response.error_code) {
-            Some(ErrorCode::None) => {
-                let start = response.producer_id_start;
-                Ok(start..start + i64::from(response.producer_id_len))
-            }
-            error => {
-                tracing::error!(?error, "the controller gave no producer ids");
-                Err(ErrorCode::CoordinatorNotAvailable)
-            }
-        }
+            .write(decide)
+            .await
+            .map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+        let block = decided.map_err(|error| {
+            tracing::error!(%error, "the controller gave no producer ids");
+            ErrorCode::CoordinatorNotAvailable
+        })?;
+        Ok(block.producer_id_start..block.producer_id_start + i64::from(block.producer_id_len))
     }
 }
 
@@ -161,13 +168,9 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         .collect::<Result<Vec<_>, _>>()?;
     let cluster_id = Str::from(logs.cluster_id());
     let opened = MetadataLog::open(&logs, quorum_facts(&config, &logs), now_ms())?;
+    let is_new = opened.is_new;
     let metadata_log = Arc::new(opened.log);
-    let settings = Settings {
-        node_id: config.node_id.0,
-        cluster_id: cluster_id.to_string(),
-        file: config.file.clone(),
-    };
-    let controller = Controller::new(opened.image, settings);
+    let controller = Controller::new(opened.image, settings(&config, &cluster_id));
     let (queue, requests) = controller::queue();
     let broker = Arc::new(Broker {
         node_id: config.node_id,
@@ -187,6 +190,9 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         config,
     });
     let controller = controller::start(&broker, controller, metadata_log, requests)?;
+    if is_new {
+        broker.bootstrap().await?;
+    }
     broker.register(&addresses).await?;
     broker.open_logs();
     broker.coordinators.start(&broker);
@@ -200,6 +206,14 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         controller,
         housekeeping,
     })
+}
+
+fn settings(config: &BrokerConfig, cluster_id: &str) -> Settings {
+    Settings {
+        node_id: config.node_id.0,
+        cluster_id: cluster_id.to_owned(),
+        file: config.file.clone(),
+    }
 }
 
 /// The only voter of the quorum: this node.

@@ -94,6 +94,12 @@ impl LogStore {
             .collect()
     }
 
+    /// The epoch that this broker had when it closed the first directory; -1 after anything but a clean stop.
+    pub(crate) fn clean_shutdown_epoch(&self) -> i64 {
+        let clean = self.dirs.first().and_then(LogDir::clean_shutdown);
+        clean.map_or(-1, |clean| clean.broker_epoch)
+    }
+
     /// The directories, in their order.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.dirs.iter().map(LogDir::path)

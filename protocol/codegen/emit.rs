@@ -354,7 +354,7 @@ fn emit_write(out: &mut String, context: &Context<'_>, structure: &Structure) {
             Some(condition) => {
                 put!(out, "if {condition} {{ {write} }}");
                 if !field.ignorable {
-                    put!(out, "else if {} {{ {} }}", differs(field), refuse(structure, field));
+                    put!(out, "else if {} {{ {} }}", differs(field), lacks(structure, field));
                 }
             }
         }
@@ -365,8 +365,8 @@ fn emit_write(out: &mut String, context: &Context<'_>, structure: &Structure) {
     put!(out, "}}");
 }
 
-fn refuse(structure: &Structure, field: &Field) -> String {
-    format!("w.refuse(\"{}.{}\", version)", structure.name, field.name)
+fn lacks(structure: &Structure, field: &Field) -> String {
+    format!("w.lacks(\"{}.{}\", version)", structure.name, field.name)
 }
 
 fn emit_write_tagged(out: &mut String, context: &Context<'_>, structure: &Structure) {
@@ -384,7 +384,7 @@ fn emit_write_tagged(out: &mut String, context: &Context<'_>, structure: &Struct
             out,
             "if !({outside}) && ({}) {{ {} }}",
             differs(field),
-            refuse(structure, field)
+            lacks(structure, field)
         );
     }
     put!(out, "if {} {{", context.flexible());
@@ -435,10 +435,8 @@ fn write_field(context: &Context<'_>, structure: &Structure, field: &Field) -> S
     match context.condition(nullable) {
         Some(condition) if !covers_field => {
             let plain = write_plain(&field.kind, "(*value)", flexible);
-            let refuse = refuse(structure, field);
-            format!(
-                "if {condition} {{ {optional} }} else if let Some(value) = &{name} {{ {plain} }} else {{ {refuse} }}"
-            )
+            let null = format!("w.refuse_null(\"{}.{}\", version)", structure.name, field.name);
+            format!("if {condition} {{ {optional} }} else if let Some(value) = &{name} {{ {plain} }} else {{ {null} }}")
         }
         _ => optional,
     }

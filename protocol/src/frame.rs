@@ -84,12 +84,13 @@ pub fn request<R: Request>(
     with_length(writer)
 }
 
-/// A whole response with its length.
+/// A whole response with its length. What `version` cannot say is left out.
 ///
 /// # Errors
-/// A field holds a value that `version` cannot carry.
+/// A field is null or too long for `version`.
 pub fn response<M: Message>(key: ApiKey, version: i16, correlation_id: i32, body: &M) -> Result<Frame, EncodeError> {
     let mut writer = Writer::with_capacity(128);
+    writer.leave_out_unknown_fields();
     ResponseHeader { correlation_id }.encode(&mut writer, response_header_version(key, version));
     body.encode(&mut writer, version);
     with_length(writer)

@@ -75,7 +75,7 @@ pub trait Message: Sized + Default + Clone + std::fmt::Debug + PartialEq {
     fn to_frame(&self, version: i16) -> Result<Frame, EncodeError> {
         let mut writer = Writer::default();
         if !Self::VERSIONS.contains(version) {
-            writer.refuse(Self::NAME, version);
+            writer.lacks(Self::NAME, version);
         }
         self.encode(&mut writer, version);
         writer.finish()

@@ -1,143 +1,147 @@
-//! stub
-#![allow(missing_docs, unused)]
-use crate::{config::ConfigValues, image::MetadataImage};
-use ottla_protocol::{ids::*, messages::*};
+//! Decisions about the cluster's metadata: what an admin's or a broker's request leads to.
+//!
+//! Each `handle_*` reads the image and returns an [`Outcome`]: the records that make the answer true, and the answer.
+//! The caller appends the records as one batch, applies them once they are committed (or at once, if it alone writes
+//! and answers later), and then releases the answer. Nothing here authorises: a request holds only what its sender may
+//! ask for. Records are written in the version that [`record_version`] chooses.
+
+mod bootstrap;
+mod brokers;
+mod configs;
+mod delete_topics;
+mod describe_configs;
+mod elections;
+mod features;
+mod partitions;
+mod placement;
+mod producer_ids;
+mod random;
+mod reassignments;
+mod record_version;
+mod topic_names;
+mod topics;
+
+use crate::{
+    config::{ConfigValues, Layers},
+    image::MetadataImage,
+};
+use ottla_protocol::{Str, ids::NodeId, messages::MetadataRecord};
+
+pub use bootstrap::{BootstrapOptions, bootstrap_records, formatted_records};
+pub use brokers::{HeartbeatError, RegistrationContext, RegistrationError};
+pub use configs::AlterConfigError;
+pub use delete_topics::DeleteTopicError;
+pub use elections::ElectionError;
+pub use features::{
+    FeatureError, LATEST_METADATA_VERSION, SUPPORTED_FEATURES, SupportedFeature, default_levels, default_levels_at,
+};
+pub use partitions::CreatePartitionsError;
+pub use placement::PlacementError;
+pub use producer_ids::{AllocateProducerIdsError, PRODUCER_ID_BLOCK_SIZE};
+pub use random::Random;
+pub use reassignments::ReassignmentError;
+pub use record_version::record_version;
+pub use topic_names::{InvalidTopicName, check_topic_name};
+pub use topics::CreateTopicError;
+
+/// The most records that one request may lead to: they are one batch, and a batch is written as a whole.
+pub const MAX_RECORDS_PER_OPERATION: usize = 10_000;
+
+/// What a request leads to.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome<R> {
+    /// To be appended as one batch, before the response is sent.
     pub records: Vec<MetadataRecord>,
+    /// The answer.
     pub response: R,
 }
+
+impl<R> Outcome<R> {
+    /// An answer that changes nothing.
+    pub fn unchanged(response: R) -> Self {
+        Self {
+            records: Vec::new(),
+            response,
+        }
+    }
+}
+
+/// What the node was started with and its decisions depend on.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// The id of this node.
     pub node_id: i32,
+    /// The id of the cluster.
     pub cluster_id: String,
+    /// The broker keys of the node's file.
     pub file: ConfigValues,
 }
+
+/// The controller: an image, and what the node was started with.
+#[derive(Clone, Debug)]
 pub struct Controller {
     image: MetadataImage,
-    s: Settings,
+    settings: Settings,
 }
-pub struct Context(Uuid);
-impl Context {
-    pub fn new(now: i64, f: &dyn Fn() -> Uuid) -> Self {
-        Context(f())
-    }
-}
+
 impl Controller {
-    pub fn new(image: MetadataImage, s: Settings) -> Self {
-        Self { image, s }
+    /// A controller that goes on from `image`.
+    pub fn new(image: MetadataImage, settings: Settings) -> Self {
+        Self { image, settings }
     }
+
+    /// What the controller's decisions rest on.
     pub fn image(&self) -> &MetadataImage {
         &self.image
     }
+
+    /// The same, for the caller to move the position after a batch.
     pub fn image_mut(&mut self) -> &mut MetadataImage {
         &mut self.image
     }
-    pub fn apply(&mut self, r: &MetadataRecord) {
-        self.image.apply(r)
+
+    /// What the node was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
-    pub fn handle_create_topics(
-        &self,
-        r: &CreateTopicsRequest,
-        version: i16,
-        c: &Context,
-    ) -> Outcome<CreateTopicsResponse> {
-        let mut records = vec![];
-        let mut response = CreateTopicsResponse::default();
-        for t in &r.topics {
-            if self.image.topics().by_name(&t.name).is_some() {
-                response.topics.push(create_topics_response::CreatableTopicResult {
-                    name: t.name.clone(),
-                    error_code: 36,
-                    ..Default::default()
-                });
-                continue;
-            }
-            records.push(
-                TopicRecord {
-                    name: t.name.detached(),
-                    topic_id: c.0,
-                }
-                .into(),
-            );
-            let n = if t.num_partitions < 1 { 1 } else { t.num_partitions };
-            for p in 0..n {
-                records.push(
-                    PartitionRecord {
-                        partition_id: p,
-                        topic_id: c.0,
-                        replicas: vec![self.s.node_id],
-                        isr: vec![self.s.node_id],
-                        leader: self.s.node_id,
-                        leader_epoch: 0,
-                        partition_epoch: 0,
-                        directories: vec![Uuid::ZERO],
-                        ..Default::default()
-                    }
-                    .into(),
-                );
-            }
-            for cf in &t.configs {
-                records.push(
-                    ConfigRecord {
-                        resource_type: 2,
-                        resource_name: t.name.detached(),
-                        name: cf.name.detached(),
-                        value: cf.value.clone(),
-                    }
-                    .into(),
-                );
-            }
-            response.topics.push(create_topics_response::CreatableTopicResult {
-                name: t.name.clone(),
-                topic_id: c.0,
-                num_partitions: n,
-                replication_factor: 1,
-                ..Default::default()
-            });
-        }
-        Outcome { records, response }
+
+    /// Makes one record true, whether new or read again after a restart.
+    pub fn apply(&mut self, record: &MetadataRecord) {
+        self.image.apply(record);
     }
-    pub fn handle_allocate_producer_ids(
-        &self,
-        r: &AllocateProducerIdsRequest,
-        c: &Context,
-    ) -> Outcome<AllocateProducerIdsResponse> {
-        let n = self.image.producer_ids().next_producer_id();
-        Outcome {
-            records: vec![
-                ProducerIdsRecord {
-                    broker_id: 1,
-                    broker_epoch: 1,
-                    next_producer_id: n + 1000,
-                }
-                .into(),
-            ],
-            response: AllocateProducerIdsResponse {
-                producer_id_start: n,
-                producer_id_len: 1000,
-                ..Default::default()
-            },
+
+    /// The values of this node's broker keys, by place.
+    pub fn layers(&self) -> Layers<'_> {
+        Layers {
+            broker: self.image.configs().of_broker(NodeId(self.settings.node_id)),
+            cluster: self.image.configs().of_all_brokers(),
+            file: &self.settings.file,
         }
     }
-    pub fn register_stub(&self, r: RegisterBrokerRecord) -> Outcome<()> {
-        Outcome {
-            records: vec![r.into()],
-            response: (),
-        }
+
+    /// `min.insync.replicas` of a topic, but never more than `replica_count`.
+    fn effective_min_isr(&self, topic: &str, replica_count: usize) -> usize {
+        let key = crate::config::definition(crate::config::ConfigScope::Topic, "min.insync.replicas");
+        let key = key.expect("min.insync.replicas is a topic key");
+        let (value, _) = self.layers().topic_value(self.image.configs().of_topic(topic), key);
+        let wanted = value.as_ref().and_then(crate::config::Value::as_number).unwrap_or(1);
+        usize::try_from(wanted).unwrap_or(1).min(replica_count)
+    }
+
+    /// Whether a replica outside the ISR may lead a partition of this topic as a last resort.
+    fn is_unclean_election_enabled(&self, topic: &str) -> bool {
+        let name = "unclean.leader.election.enable";
+        let key = crate::config::definition(crate::config::ConfigScope::Topic, name);
+        let key = key.expect("unclean.leader.election.enable is a topic key");
+        let (value, _) = self.layers().topic_value(self.image.configs().of_topic(topic), key);
+        value.as_ref().and_then(crate::config::Value::as_bool).unwrap_or(false)
     }
 }
-pub fn record_version(r: &MetadataRecord, f: &crate::image::Features) -> i16 {
-    r.newest_version()
+
+/// The text of a refusal as it goes into a response.
+fn text(message: impl std::fmt::Display) -> Option<Str> {
+    Some(Str::from(message.to_string()))
 }
-pub struct F {
-    pub name: &'static str,
-    pub min_level: i16,
-    pub max_level: i16,
-}
-pub const SUPPORTED_FEATURES: &[F] = &[];
-pub fn is_legal_topic_name(n: &str) -> bool {
-    true
-}
-pub fn check_topic_name(n: &str) -> Result<(), std::fmt::Error> {
-    Ok(())
-}
+
+#[cfg(test)]
+mod fixture;

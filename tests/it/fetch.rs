@@ -30,7 +30,9 @@ fn with_broker(test: impl FnOnce(&Broker, &mut Client) -> Outcome) -> Outcome {
 fn records(response: &FetchResponse, partition: usize) -> Bytes {
     let partitions = response.responses.first().map(|topic| &topic.partitions);
     let found = partitions.and_then(|partitions| partitions.get(partition));
-    found.and_then(|partition| partition.records.clone()).unwrap_or_default()
+    found
+        .and_then(|partition| partition.records.clone())
+        .unwrap_or_default()
 }
 
 fn of_partitions(topic: &str, offsets: &[(i32, i64)]) -> FetchRequest {
@@ -42,7 +44,11 @@ fn of_partitions(topic: &str, offsets: &[(i32, i64)]) -> FetchRequest {
         ..Default::default()
     };
     let partitions = offsets.iter().map(partition).collect();
-    request.topics = vec![FetchTopic { topic: topic.into(), partitions, ..Default::default() }];
+    request.topics = vec![FetchTopic {
+        topic: topic.into(),
+        partitions,
+        ..Default::default()
+    }];
     request
 }
 
@@ -52,9 +58,16 @@ fn a_fetch_at_the_end_waits_for_its_time_or_for_news() -> Outcome {
         client.create_topic("t", 1, &[])?;
         let begin = Instant::now();
         let response = client.fetch("t", 0, 0, 300)?;
-        assert!(begin.elapsed() >= Duration::from_millis(300), "answered after {:?}", begin.elapsed());
+        assert!(
+            begin.elapsed() >= Duration::from_millis(300),
+            "answered after {:?}",
+            begin.elapsed()
+        );
         assert_eq!(records(&response, 0).len(), 0);
-        assert!(response.responses[0].partitions[0].records.is_some(), "empty, not null: librdkafka refuses null");
+        assert!(
+            response.responses[0].partitions[0].records.is_some(),
+            "empty, not null: librdkafka refuses null"
+        );
         let request = client.send(&fetch_request("t", 0, 0, 60_000), 12)?;
         broker.connect()?.produce("t", 0, batch(&[b"news"]), -1)?;
         assert!(!records(&client.receive::<FetchRequest>(12, request)?, 0).is_empty());
@@ -87,10 +100,17 @@ fn the_first_batch_comes_whole_whatever_the_limits() -> Outcome {
         }
         let mut request = of_partitions("t", &[(0, 0), (1, 0)]);
         request.max_bytes = 1;
-        request.topics[0].partitions.iter_mut().for_each(|partition| partition.partition_max_bytes = 1);
+        request.topics[0]
+            .partitions
+            .iter_mut()
+            .for_each(|partition| partition.partition_max_bytes = 1);
         let response = client.call(&request, 12)?;
         assert_eq!(records(&response, 0).len(), large.len());
-        assert_eq!(records(&response, 1).len(), 0, "the limits hold from the second partition on");
+        assert_eq!(
+            records(&response, 1).len(),
+            0,
+            "the limits hold from the second partition on"
+        );
         Ok(())
     })
 }
@@ -114,7 +134,12 @@ fn a_session_answers_only_for_partitions_with_news_and_starves_none() -> Outcome
         assert_eq!(client.call(&next(1, 0), 12)?.responses, [], "nothing new, nothing told");
         client.produce("t", 1, batch(&[b"news"]), -1)?;
         let told = |response: &FetchResponse| -> Vec<i32> {
-            response.responses.iter().flat_map(|topic| &topic.partitions).map(|each| each.partition_index).collect()
+            response
+                .responses
+                .iter()
+                .flat_map(|topic| &topic.partitions)
+                .map(|each| each.partition_index)
+                .collect()
         };
         assert_eq!(told(&client.call(&next(2, 60_000), 12)?), [1]);
         // The client has not moved on: it gets the same again, as after a lost answer.
@@ -148,13 +173,30 @@ fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
         opening.topics[0].topic_id = id;
         let opened = client.call(&opening, 13)?;
         assert!(!records(&opened, 0).is_empty());
-        let topic = DeleteTopicState { name: Some("t".into()), ..Default::default() };
-        client.call(&DeleteTopicsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() }, 6)?;
+        let topic = DeleteTopicState {
+            name: Some("t".into()),
+            ..Default::default()
+        };
+        client.call(
+            &DeleteTopicsRequest {
+                topics: vec![topic],
+                timeout_ms: 1000,
+                ..Default::default()
+            },
+            6,
+        )?;
         client.create_topic("t", 1, &[])?;
         client.produce("t", 0, batch(&[b"new"]), -1)?;
-        let next = FetchRequest { session_id: opened.session_id, session_epoch: 1, ..Default::default() };
+        let next = FetchRequest {
+            session_id: opened.session_id,
+            session_epoch: 1,
+            ..Default::default()
+        };
         let response = client.call(&next, 13)?;
-        assert_eq!(code(response.responses[0].partitions[0].error_code), ErrorCode::UnknownTopicId);
+        assert_eq!(
+            code(response.responses[0].partitions[0].error_code),
+            ErrorCode::UnknownTopicId
+        );
         assert_eq!(response.responses[0].topic_id, id);
         Ok(())
     })
@@ -162,9 +204,22 @@ fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
 
 /// The answer to one look-up: offset and timestamp.
 fn list_offset(client: &mut Client, timestamp: i64) -> ottla_tests::Result<(i64, i64)> {
-    let partition = ListOffsetsPartition { timestamp, ..Default::default() };
-    let topic = ListOffsetsTopic { name: "t".into(), partitions: vec![partition] };
-    let response = client.call(&ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() }, 11)?;
+    let partition = ListOffsetsPartition {
+        timestamp,
+        ..Default::default()
+    };
+    let topic = ListOffsetsTopic {
+        name: "t".into(),
+        partitions: vec![partition],
+    };
+    let response = client.call(
+        &ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![topic],
+            ..Default::default()
+        },
+        11,
+    )?;
     let answer = &response.topics[0].partitions[0];
     assert_eq!(code(answer.error_code), ErrorCode::None, "timestamp {timestamp}");
     Ok((answer.offset, answer.timestamp))
@@ -175,7 +230,11 @@ fn look_ups_by_time_are_exact_to_the_record() -> Outcome {
     with_broker(|_, client| {
         client.create_topic("t", 1, &[])?;
         for special in [-3, 5] {
-            assert_eq!(list_offset(client, special)?, (-1, -1), "an empty partition has no answer for {special}");
+            assert_eq!(
+                list_offset(client, special)?,
+                (-1, -1),
+                "an empty partition has no answer for {special}"
+            );
         }
         assert_eq!((list_offset(client, -1)?, list_offset(client, -2)?), ((0, -1), (0, -1)));
         for pair in [[2, 4], [6, 8]] {
@@ -185,14 +244,27 @@ fn look_ups_by_time_are_exact_to_the_record() -> Outcome {
             }
             client.produce("t", 0, builder.build(), -1)?;
         }
-        let expected = [(1, 0, 2), (2, 0, 2), (3, 1, 4), (4, 1, 4), (5, 2, 6), (6, 2, 6), (7, 3, 8), (8, 3, 8)];
+        let expected = [
+            (1, 0, 2),
+            (2, 0, 2),
+            (3, 1, 4),
+            (4, 1, 4),
+            (5, 2, 6),
+            (6, 2, 6),
+            (7, 3, 8),
+            (8, 3, 8),
+        ];
         for (asked, offset, timestamp) in expected {
             assert_eq!(list_offset(client, asked)?, (offset, timestamp), "at {asked}");
         }
         assert_eq!(list_offset(client, 9)?, (-1, -1));
         assert_eq!(list_offset(client, -1)?.0, 4);
         assert_eq!(list_offset(client, -3)?, (3, 8), "the largest timestamp (KIP-734)");
-        assert_eq!(list_offset(client, -4)?.0, 0, "without tiering the local log is the log");
+        assert_eq!(
+            list_offset(client, -4)?.0,
+            0,
+            "without tiering the local log is the log"
+        );
         assert_eq!(list_offset(client, -5)?, (-1, -1), "nothing is tiered");
         Ok(())
     })
@@ -208,7 +280,9 @@ fn leader_epochs_are_checked_both_ways() -> Outcome {
         let mut ask = |epoch: i32| {
             let mut request = fetch_request("t", 0, 0, 0);
             request.topics[0].partitions[0].current_leader_epoch = epoch;
-            client.call(&request, 12).map(|response| code(response.responses[0].partitions[0].error_code))
+            client
+                .call(&request, 12)
+                .map(|response| code(response.responses[0].partitions[0].error_code))
         };
         assert_eq!(ask(-1)?, ErrorCode::None);
         assert_eq!(ask(current)?, ErrorCode::None);

@@ -35,17 +35,19 @@ copy_jars() {
   mvn -q -B -f "$lib/kafka.xml" dependency:copy-dependencies -DoutputDirectory="$1"
 }
 
-# java_classes SOURCE...: the folder of classes compiled from these files against Kafka's jars.
-java_classes() {
-  local jars; jars=$(kafka_jars)
-  local dir; dir=$cache/classes-$(cat "$@" "$lib/kafka.xml" | cksum | cut -d' ' -f1)
+# java_path SOURCE...: the class path of Kafka's jars and, first, a jar of these files compiled against them.
+java_path() {
+  local jars dir; jars=$(kafka_jars)
+  dir=$cache/java-$(basename "$1" .java)-$(cat "$@" "$lib/kafka.xml" | cksum | cut -d' ' -f1)
   [ -e "$dir/.complete" ] || locked fill "$dir" compile "$jars" "$@" >&2 || die "could not compile $*"
-  echo "$dir"
+  echo "$dir/ours.jar:$(echo "$jars"/*.jar | tr ' ' ':')"
 }
 
 compile() {
   need javac 'apt-get install openjdk-17-jdk-headless'
-  javac -nowarn -encoding UTF-8 -Xlint:-options -cp "$1/*" -d "${*: -1}" "${@:2:$#-2}"
+  local out=${*: -1}
+  javac -nowarn -encoding UTF-8 -cp "$1/*" -d "$out/classes" "${@:2:$#-2}"
+  jar cf "$out/ours.jar" -C "$out/classes" .
 }
 
 # free_port: a port of the loopback interface that nothing listens on now.
@@ -61,3 +63,21 @@ wait_for() {
 }
 
 accepts() { (exec 3<> "/dev/tcp/${1%:*}/${1##*:}") 2> /dev/null; }
+
+# python_with FILE: the interpreter of a virtual environment with the packages that FILE (requirements) names.
+python_with() {
+  need python3 'apt-get install python3 python3-venv'
+  local dir; dir=$(once "python-$(basename "$(dirname "$1")")" "$1" make_venv "$1")
+  echo "$dir/bin/python"
+}
+
+make_venv() {
+  python3 -m venv "$2" && "$2/bin/pip" install -q --disable-pip-version-check -r "$1"
+}
+
+# go_program FOLDER: the program of this Go module, built into the cache. Go knows itself what is to be built anew.
+go_program() {
+  local out; out=$cache/go-$(basename "$1")
+  (cd "$1" && nice go build -p 1 -mod=readonly -trimpath -o "$out" .) >&2 || die "could not build $1"
+  echo "$out"
+}

@@ -3,11 +3,17 @@
 //! Replaces all that a resource has set: what is not named goes back to its default.
 
 use super::table::Call;
-use crate::broker::Broker;
+use crate::{broker::Broker, runtime::controller::Stopped};
 use ottla_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use std::sync::Arc;
 
-pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let version = call.version;
-    broker.controller.write(move |controller, context| controller.handle_alter_configs(&request, context.at(version))).await
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    _call: &Call,
+    request: AlterConfigsRequest,
+) -> Result<AlterConfigsResponse, Stopped> {
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_alter_configs(&request))
+        .await
 }

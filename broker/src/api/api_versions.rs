@@ -32,11 +32,11 @@ pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: ApiVersionsRequ
     ApiVersionsResponse {
         api_keys: TABLE.iter().map(api_version).collect(),
         supported_features: supported
-            .filter(|feature| call.version >= 4 || feature.min_level > 0)
+            .filter(|feature| call.version >= 4 || feature.min > 0)
             .map(|feature| SupportedFeatureKey {
                 name: feature.name.into(),
-                min_version: feature.min_level,
-                max_version: feature.max_level,
+                min_version: feature.min,
+                max_version: feature.max,
             })
             .collect(),
         finalized_features: finalized

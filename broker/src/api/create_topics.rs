@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
-    call: &Call,
+    _call: &Call,
     request: CreateTopicsRequest,
 ) -> Result<CreateTopicsResponse, Stopped> {
-    let version = call.version;
     broker
         .controller
-        .write(move |controller, context| controller.handle_create_topics(&request, version, context))
+        .write(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
         .await
 }

@@ -23,10 +23,16 @@ pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: DescribeQuorumR
                 ..Default::default()
             },
         });
-        TopicData { partitions: partitions.collect(), topic_name: topic.topic_name }
+        TopicData {
+            partitions: partitions.collect(),
+            topic_name: topic.topic_name,
+        }
     });
     let (name, host, port) = broker.metadata_log.facts().endpoint.clone();
-    let node = Node { node_id: broker.node_id.0, listeners: vec![Listener { name, host, port }] };
+    let node = Node {
+        node_id: broker.node_id.0,
+        listeners: vec![Listener { name, host, port }],
+    };
     DescribeQuorumResponse {
         error_message: None,
         topics: topics.collect(),
@@ -41,7 +47,11 @@ fn describe(broker: &Broker, version: i16) -> PartitionData {
     let now_ms = now_ms();
     let voter = ReplicaState {
         replica_id: broker.node_id.0,
-        replica_directory_id: if version >= 2 { metadata.facts().directory_id } else { Default::default() },
+        replica_directory_id: if version >= 2 {
+            metadata.facts().directory_id
+        } else {
+            Default::default()
+        },
         log_end_offset: metadata.log().log_end_offset(),
         last_fetch_timestamp: now_ms,
         last_caught_up_timestamp: now_ms,

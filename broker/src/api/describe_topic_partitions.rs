@@ -63,7 +63,7 @@ impl Page {
     /// Adds what fits of a topic; says whether the next one may follow.
     fn add(&mut self, image: &MetadataImage, name: Str, first: i32) -> bool {
         let Some(topic) = image.topics().by_name(&name) else {
-            let legal = ottla_replication::controller::is_legal_topic_name(&name);
+            let legal = ottla_replication::controller::check_topic_name(&name).is_ok();
             let error = if legal {
                 ErrorCode::UnknownTopicOrPartition
             } else {

@@ -1,11 +1,17 @@
-//! IncrementalAlterConfigs, key 44, versions 0-1. v1: flexible (KIP-339).
+//! IncrementalAlterConfigs, key 44, versions 0-1 (KIP-339). v1: flexible.
 
 use super::table::Call;
-use crate::broker::Broker;
+use crate::{broker::Broker, runtime::controller::Stopped};
 use ottla_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use std::sync::Arc;
 
-pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
-    let version = call.version;
-    broker.controller.write(move |controller, context| controller.handle_incremental_alter_configs(&request, context.at(version))).await
+pub(super) async fn handle(
+    broker: &Arc<Broker>,
+    _call: &Call,
+    request: IncrementalAlterConfigsRequest,
+) -> Result<IncrementalAlterConfigsResponse, Stopped> {
+    broker
+        .controller
+        .write(move |controller, _| controller.handle_incremental_alter_configs(&request))
+        .await
 }

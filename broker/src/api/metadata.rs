@@ -111,7 +111,9 @@ impl Show {
         }
         let error = match &asked.name {
             None => ErrorCode::UnknownTopicId,
-            Some(name) if !ottla_replication::controller::is_legal_topic_name(name) => ErrorCode::InvalidTopicException,
+            Some(name) if ottla_replication::controller::check_topic_name(name).is_err() => {
+                ErrorCode::InvalidTopicException
+            }
             Some(name) => {
                 let refusal = refused.iter().find(|(refused, _)| refused == name);
                 refusal.map_or(ErrorCode::UnknownTopicOrPartition, |(_, error)| *error)

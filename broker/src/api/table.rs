@@ -151,7 +151,7 @@ pub(crate) static TABLE: &[Entry] = &[
     later!(ListGroups, 0..=5, ListGroupsRequest, list_groups::handle),
     now!(ApiVersions, 0..=5, ApiVersionsRequest, api_versions::handle),
     later!(CreateTopics, 2..=7, CreateTopicsRequest, create_topics::handle),
-    // STUB later!(DeleteTopics, 1..=6, DeleteTopicsRequest, delete_topics::handle),
+    later!(DeleteTopics, 1..=6, DeleteTopicsRequest, delete_topics::handle),
     later!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
     later!(InitProducerId, 0..=5, InitProducerIdRequest, init_producer_id::handle),
     now!(
@@ -162,25 +162,54 @@ pub(crate) static TABLE: &[Entry] = &[
     ),
     now!(DescribeAcls, 1..=3, DescribeAclsRequest, describe_acls::handle),
     now!(DescribeConfigs, 1..=4, DescribeConfigsRequest, describe_configs::handle),
-    // STUB later!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
+    later!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
     now!(
         DescribeLogDirs,
         1..=5,
         DescribeLogDirsRequest,
         describe_log_dirs::handle
     ),
-    // STUB later!(CreatePartitions, 0..=3, CreatePartitionsRequest, create_partitions::handle),
+    later!(
+        CreatePartitions,
+        0..=3,
+        CreatePartitionsRequest,
+        create_partitions::handle
+    ),
     later!(DeleteGroups, 0..=3, DeleteGroupsRequest, delete_groups::handle),
-    // STUB later!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
-    // STUB later!(IncrementalAlterConfigs, 0..=1, IncrementalAlterConfigsRequest, incremental_alter_configs::handle),
+    later!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
+    later!(
+        IncrementalAlterConfigs,
+        0..=1,
+        IncrementalAlterConfigsRequest,
+        incremental_alter_configs::handle
+    ),
+    later!(
+        AlterPartitionReassignments,
+        0..=1,
+        AlterPartitionReassignmentsRequest,
+        alter_partition_reassignments::handle
+    ),
+    now!(
+        ListPartitionReassignments,
+        0..=0,
+        ListPartitionReassignmentsRequest,
+        list_partition_reassignments::handle
+    ),
     later!(OffsetDelete, 0..=0, OffsetDeleteRequest, offset_delete::handle),
     now!(DescribeQuorum, 0..=2, DescribeQuorumRequest, describe_quorum::handle),
+    later!(UpdateFeatures, 0..=2, UpdateFeaturesRequest, update_features::handle),
     now!(DescribeCluster, 0..=2, DescribeClusterRequest, describe_cluster::handle),
     now!(
         DescribeProducers,
         0..=0,
         DescribeProducersRequest,
         describe_producers::handle
+    ),
+    later!(
+        UnregisterBroker,
+        0..=0,
+        UnregisterBrokerRequest,
+        unregister_broker::handle
     ),
     now!(
         ListConfigResources,

@@ -10,9 +10,6 @@ use ottla_protocol::{
     },
 };
 
-/// The request version that knows defaults for partitions and replicas (-1) and topic ids.
-const CREATE_TOPICS_VERSION: i16 = 7;
-
 impl Broker {
     /// Creates the topics that a client asked for and that do not exist (`auto.create.topics.enable`), with the
     /// broker's defaults. Returns those that do not exist afterwards, each with the reason.
@@ -54,7 +51,7 @@ impl Broker {
             ..Default::default()
         };
         self.controller
-            .write(move |controller, context| controller.handle_create_topics(&request, CREATE_TOPICS_VERSION, context))
+            .write(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
             .await
     }
 

@@ -20,12 +20,12 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
 
 /// Requests begun and not yet answered, per connection.
 const MAX_IN_FLIGHT: usize = 128;
@@ -156,7 +156,14 @@ impl Connection {
         if self.has_ended {
             return Ok(false);
         }
-        match self.stream.try_read_buf(self.input.room()) {
+        // Through poll_read, which knows after a read that did not fill the buffer that there is nothing more, and saves
+        // the system call that would say so.
+        let (mut reader, _) = self.stream.split();
+        let read = pin!(reader.read_buf(self.input.room()));
+        let Poll::Ready(read) = poll_once(read) else {
+            return Ok(false);
+        };
+        match read {
             Ok(0) => {
                 self.has_ended = true;
                 Ok(false)
@@ -165,7 +172,6 @@ impl Connection {
                 self.last_progress = Instant::now();
                 Ok(true)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -2,8 +2,11 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Bytes asked of the socket while the length of the next frame is unknown.
-const READ_BYTES: usize = 16 * 1024;
+/// Bytes asked of the socket by a connection that has not sent anything yet.
+const READ_BYTES: usize = 4 * 1024;
+
+/// The most that a connection is given at once because its last frame was large.
+const LEARNED_BYTES_MAX: usize = 1 << 20;
 
 /// A length that no frame has: the peer does not speak this protocol, or means harm.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +21,8 @@ pub(crate) struct BadFrameLength {
 pub(crate) struct Input {
     buffer: BytesMut,
     limit: usize,
+    /// The size of the last frame: the next one will be like it.
+    learned: usize,
 }
 
 impl Input {
@@ -26,17 +31,19 @@ impl Input {
         Self {
             buffer: BytesMut::new(),
             limit,
+            learned: READ_BYTES,
         }
     }
 
-    /// The buffer to read into, with room for what is known to follow.
+    /// The buffer to read into, with room for what is likely to follow.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
         let wanted = match self.announced() {
             Some(length) => (4 + length).saturating_sub(self.buffer.len()).max(1),
-            None => READ_BYTES,
+            None => self.learned,
         };
-        // A large frame gets its memory only as its bytes come: at most what has arrived is doubled.
-        let earned = READ_BYTES.max(self.buffer.len());
+        // A frame gets its memory as its bytes come, or because one of that size came before: an announced length
+        // alone is worth nothing.
+        let earned = self.learned.max(self.buffer.len());
         self.buffer.reserve(wanted.min(earned));
         &mut self.buffer
     }
@@ -65,6 +72,7 @@ impl Input {
         if self.buffer.len() < 4 + size {
             return Ok(None);
         }
+        self.learned = (4 + size).clamp(READ_BYTES, LEARNED_BYTES_MAX);
         self.buffer.advance(4);
         let frame = self.buffer.split_to(size).freeze();
         if self.buffer.is_empty() {
@@ -125,6 +133,6 @@ mod tests {
     fn an_announced_frame_does_not_get_its_memory_before_its_bytes() {
         let mut input = Input::new(100 << 20);
         input.room().extend_from_slice(&(90_i32 << 20).to_be_bytes());
-        assert!(input.room().capacity() < 64 * 1024);
+        assert!(input.room().capacity() < 16 * 1024);
     }
 }

@@ -6,10 +6,13 @@
 //! the disk. A metadata log that cannot be written ends the process: nothing after that could be believed.
 
 use super::metadata_log::MetadataLog;
-use crate::{broker::Broker, clock::now_ms, log_store::new_id};
-use ottla_protocol::{ids::TimestampMs, messages::MetadataRecord};
+use crate::{broker::Broker, clock::now_ms};
+use ottla_protocol::{
+    ids::{Offset, TimestampMs},
+    messages::MetadataRecord,
+};
 use ottla_replication::{
-    controller::{Context, Controller, Outcome},
+    controller::{Controller, Outcome, Random},
     image::Changes,
 };
 use std::{
@@ -25,8 +28,18 @@ const QUEUE: usize = 1024;
 const REQUESTS_PER_WRITE: usize = 256;
 
 /// Decides one request and keeps its answer until it may go.
-type Decide = Box<dyn FnOnce(&Controller, TimestampMs) -> (Vec<MetadataRecord>, Release) + Send>;
+type Decide = Box<dyn FnOnce(&Controller, &mut Turn) -> (Vec<MetadataRecord>, Release) + Send>;
 type Release = Box<dyn FnOnce() + Send>;
+
+/// What a decision may use besides the image.
+pub(crate) struct Turn {
+    /// The time.
+    pub(crate) now_ms: TimestampMs,
+    /// The offset that the first record decided will get.
+    pub(crate) next_offset: Offset,
+    /// Random choices: topic ids, placement.
+    pub(crate) random: Random,
+}
 
 /// Where requests to the controller go in.
 pub(crate) struct ControllerQueue(mpsc::Sender<Decide>);
@@ -52,11 +65,11 @@ impl ControllerQueue {
     /// The broker stops.
     pub(crate) async fn write<R: Send + 'static>(
         &self,
-        decide: impl FnOnce(&Controller, &Context) -> Outcome<R> + Send + 'static,
+        decide: impl FnOnce(&Controller, &mut Turn) -> Outcome<R> + Send + 'static,
     ) -> Result<R, Stopped> {
         let (answer, answered) = oneshot::channel();
-        let decide: Decide = Box::new(move |controller, now_ms| {
-            let Outcome { records, response } = decide(controller, &Context::new(now_ms, &new_id));
+        let decide: Decide = Box::new(move |controller, turn| {
+            let Outcome { records, response } = decide(controller, turn);
             let release: Release = Box::new(move || {
                 // Who asked may have gone.
                 let _ = answer.send(response);
@@ -117,21 +130,26 @@ impl Loop {
     }
 
     fn decide_all(&mut self, broker: &Broker, requests: impl Iterator<Item = Decide>) {
-        let now_ms = now_ms();
+        let mut turn = Turn {
+            now_ms: now_ms(),
+            next_offset: self.log.log().log_end_offset(),
+            random: Random::new(random_seed()),
+        };
         let mut changes = Changes::default();
         let mut records = Vec::new();
         let mut releases = Vec::new();
         for decide in requests {
-            let (decided, release) = decide(&self.controller, now_ms);
+            let (decided, release) = decide(&self.controller, &mut turn);
             for record in &decided {
                 changes.note(self.controller.image(), record);
                 self.controller.apply(record);
             }
+            turn.next_offset += decided.len() as Offset;
             records.extend(decided);
             releases.push(release);
         }
         if !records.is_empty() {
-            self.write(&records, now_ms);
+            self.write(&records, turn.now_ms);
             broker.follow(self.controller.image().clone(), &changes);
         }
         releases.into_iter().for_each(|release| release());
@@ -153,4 +171,13 @@ impl Loop {
             }
         }
     }
+}
+
+/// From the system's source.
+fn random_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    for half in seed.chunks_exact_mut(16) {
+        half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    }
+    seed
 }

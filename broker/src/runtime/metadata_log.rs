@@ -171,7 +171,7 @@ impl MetadataLog {
     ) -> Result<Position, MetadataLogError> {
         let mut batch = BatchBuilder::new();
         for record in records {
-            let value = record.to_value(record_version(record, image.features().levels()))?;
+            let value = record.to_value(record_version(record, image.features()))?;
             batch.append(&NewRecord {
                 timestamp: now_ms,
                 key: None,

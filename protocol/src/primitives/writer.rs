@@ -31,6 +31,7 @@ pub struct Writer {
     done: Vec<Bytes>,
     buffer: BytesMut,
     error: Option<EncodeError>,
+    is_lenient: bool,
 }
 
 /// Encoded bytes, in one or more pieces that follow one another on the wire.
@@ -104,8 +105,21 @@ impl Writer {
         self.buffer.put_u8(value as u8);
     }
 
-    /// Notes that `field` holds what `version` cannot carry.
-    pub fn refuse(&mut self, field: &'static str, version: i16) {
+    /// From now on a field that the version lacks is left out whatever it holds. For answers: who asks in an old version
+    /// gets what that version can say.
+    pub fn leave_out_unknown_fields(&mut self) {
+        self.is_lenient = true;
+    }
+
+    /// Notes that `field` holds a value and `version` lacks the field.
+    pub fn lacks(&mut self, field: &'static str, version: i16) {
+        if !self.is_lenient {
+            self.fail(EncodeError::NotInVersion { field, version });
+        }
+    }
+
+    /// Notes that `field` is null where `version` needs a value.
+    pub fn refuse_null(&mut self, field: &'static str, version: i16) {
         self.fail(EncodeError::NotInVersion { field, version });
     }
 
@@ -207,7 +221,10 @@ impl Writer {
 
     /// One tagged field: its tag, its size and what `write` lays down.
     pub fn tagged_field(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
-        let mut value = Self::default();
+        let mut value = Self {
+            is_lenient: self.is_lenient,
+            ..Self::default()
+        };
         write(&mut value);
         self.unsigned_varint(tag);
         self.unsigned_varint(value.len() as u32);

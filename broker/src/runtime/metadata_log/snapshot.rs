@@ -86,11 +86,11 @@ pub(super) fn bootstrap(facts: &QuorumFacts) -> Result<Bytes, MetadataLogError> 
 pub(super) fn of_image(image: &MetadataImage, facts: &QuorumFacts) -> Result<Bytes, MetadataLogError> {
     let position = image.position;
     let mut contents = Contents::new(position.epoch, position.timestamp_ms).with_quorum(facts)?;
-    let levels = image.features().levels();
+    let features = image.features();
     for records in image.to_records().chunks(RECORDS_PER_BATCH) {
         let mut batch = BatchBuilder::new();
         for record in records {
-            let value = record.to_value(record_version(record, levels))?;
+            let value = record.to_value(record_version(record, features))?;
             let timestamp = position.timestamp_ms;
             batch.append(&NewRecord {
                 timestamp,

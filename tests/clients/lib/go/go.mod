@@ -1,0 +1,3 @@
+module ottla/clients/scenario
+
+go 1.24
