@@ -68,7 +68,7 @@ public class DumpLog {
             }
             // Enough records for a snapshot of the metadata log: see broker.properties.
             List<NewTopic> many = new ArrayList<>();
-            for (int i = 0; i < 20; i++) many.add(new NewTopic("many-" + round + "-" + i, 2, (short) 1));
+            for (int i = 0; i < 20; i++) many.add(new NewTopic("many-" + round + "-" + i, 1, (short) 1));
             admin.createTopics(many).all().get();
         }
     }
