@@ -81,3 +81,23 @@ go_program() {
   (cd "$1" && nice go build -p 1 -mod=readonly -trimpath -o "$out" .) >&2 || die "could not build $1"
   echo "$out"
 }
+
+# judge_suite FOLDER PASSED RAN: compares the names of passed tests (a file, one a line) with the list in FOLDER: of what
+# Apache Kafka passes (baseline-apache.txt) if BROKER is apache, else tests.allow. RAN has all that were run. Prints
+# the lines of a client's run.sh. With WRITE set it writes the list instead.
+judge_suite() {
+  local list=$1/tests.allow; [ "${BROKER:-}" != apache ] || list=$1/baseline-apache.txt
+  LC_ALL=C sort -u -o "$2" "$2"
+  [ -z "${WRITE:-}" ] || cp "$2" "$list"
+  [ -e "$list" ] || die "there is no $list"
+  local wanted; wanted=$(mktemp)
+  grep -v '^#' "$list" | LC_ALL=C sort -u > "$wanted" || true
+  LC_ALL=C comm -12 "$wanted" "$2" | sed 's/^/PASS /'
+  LC_ALL=C comm -23 "$wanted" "$2" | sed "s/\$/: in $(basename "$list") and does not pass/; s/^/FAIL /"
+  LC_ALL=C comm -13 "$wanted" "$2" | sed "s/\$/   (passes: add it to $(basename "$list"))/; s/^/grew: /"
+  echo "ran $(wc -l < "$3"), passed $(wc -l < "$2"), listed $(wc -l < "$wanted")"
+  local missing; missing=$(LC_ALL=C comm -23 "$wanted" "$2" | wc -l)
+  echo "$(($(wc -l < "$wanted") - missing)) passed, $missing failed"
+  # A suite of which nothing ran has not been passed.
+  [ "$missing" = 0 ] && [ -s "$3" ]
+}
