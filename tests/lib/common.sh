@@ -7,7 +7,16 @@ mkdir -p "$cache"
 
 die() { echo "$*" >&2; exit 2; }
 
-need() { command -v "$1" > /dev/null || die "$1 is not installed: $2"; }
+# need COMMAND PACKAGES: the command is there, or comes with these Debian packages; root installs them.
+need() {
+  command -v "$1" > /dev/null && return
+  if [ -n "${2:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    # A lock of its own: the caller may hold that of the cache.
+    # shellcheck disable=SC2086
+    (flock 8; apt-get update -qq && apt-get install -y -qq $2) 8> "$cache/.apt-lock" > "$cache/apt.log" 2>&1 || tail -3 "$cache/apt.log" >&2
+  fi
+  command -v "$1" > /dev/null || die "$1 is not installed${2:+: apt-get install $2}"
+}
 
 # locked COMMAND...: several scripts may run at once, and only one of them fills the cache.
 # The descriptor is closed for the command, so that a server started by it does not keep the lock.
@@ -31,7 +40,7 @@ fill() {
 kafka_jars() { once kafka-jars "$lib/kafka.xml" copy_jars; }
 
 copy_jars() {
-  need mvn 'apt-get install maven'
+  need mvn maven
   mvn -q -B -f "$lib/kafka.xml" dependency:copy-dependencies -DoutputDirectory="$1"
 }
 
@@ -44,7 +53,7 @@ java_path() {
 }
 
 compile() {
-  need javac 'apt-get install openjdk-17-jdk-headless'
+  need javac openjdk-17-jdk-headless
   local out=${*: -1}
   javac -nowarn -encoding UTF-8 -cp "$1/*" -d "$out/classes" "${@:2:$#-2}"
   jar cf "$out/ours.jar" -C "$out/classes" .
@@ -66,7 +75,7 @@ accepts() { (exec 3<> "/dev/tcp/${1%:*}/${1##*:}") 2> /dev/null; }
 
 # python_with FILE: the interpreter of a virtual environment with the packages that FILE (requirements) names.
 python_with() {
-  need python3 'apt-get install python3 python3-venv'
+  need python3 'python3 python3-venv'
   local dir; dir=$(once "python-$(basename "$(dirname "$1")")" "$1" make_venv "$1")
   echo "$dir/bin/python"
 }

@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../lib/common.sh"
-need cargo 'install Rust 1.95 or newer'
+need cargo
 
 copy() {
   local manifest

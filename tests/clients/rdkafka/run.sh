@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../lib/common.sh"
-need cargo 'install Rust 1.95 or newer'
+need cargo
 # A target directory given from outside is not taken: two workspaces in one would build each other away.
 target=$cache/rdkafka-target
 nice cargo build -q --locked --jobs 1 --manifest-path "$here/Cargo.toml" --target-dir "$target" >&2
