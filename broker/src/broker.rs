@@ -17,20 +17,18 @@ use crate::{
     runtime::{
         controller::{self, ControllerQueue, Turn},
         housekeeping::Housekeeping,
-        metadata_log::{MetadataLog, QuorumFacts},
+        metadata_log::{MetadataLog, MetadataLogSettings},
     },
     stop::Stop,
 };
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use ottla_protocol::{
-    ErrorCode, Str,
-    ids::{NodeId, Uuid},
-};
+use ottla_protocol::{ErrorCode, Str, ids::NodeId};
 use ottla_replication::{
     config::Layers,
     controller::{Controller, Settings},
     image::MetadataImage,
+    quorum::{Voter, VoterEndpoint},
 };
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -167,8 +165,8 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         .map(Listener::local_address)
         .collect::<Result<Vec<_>, _>>()?;
     let cluster_id = Str::from(logs.cluster_id());
-    let opened = MetadataLog::open(&logs, quorum_facts(&config, &logs), now_ms())?;
-    let is_new = opened.is_new;
+    let metadata_settings = MetadataLogSettings::of(config.layers());
+    let opened = MetadataLog::open(&logs, voter(&config, &logs), &metadata_settings, now_ms())?;
     let metadata_log = Arc::new(opened.log);
     let controller = Controller::new(opened.image, settings(&config, &cluster_id));
     let (queue, requests) = controller::queue();
@@ -190,8 +188,8 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         config,
     });
     let controller = controller::start(&broker, controller, metadata_log, requests)?;
-    if is_new {
-        broker.bootstrap().await?;
+    if let Some(options) = opened.bootstrap {
+        broker.bootstrap(options).await?;
     }
     broker.register(&addresses).await?;
     broker.open_logs();
@@ -215,12 +213,17 @@ fn settings(config: &BrokerConfig, cluster_id: &str) -> Settings {
     }
 }
 
-/// The only voter of the quorum: this node.
-fn quorum_facts(config: &BrokerConfig, logs: &LogStore) -> QuorumFacts {
-    QuorumFacts {
-        node_id: config.node_id,
-        directory_id: logs.directory_ids().first().copied().unwrap_or(Uuid::ZERO),
-        endpoint: (Str::from_static("CONTROLLER"), Str::from_static("localhost"), 9093),
+/// This node as a voter of the quorum.
+fn voter(config: &BrokerConfig, logs: &LogStore) -> Voter {
+    let endpoint = &config.controller_listener;
+    Voter {
+        id: config.node_id,
+        directory_id: logs.metadata_directory_id(),
+        endpoints: vec![VoterEndpoint {
+            listener: endpoint.name.clone(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        }],
     }
 }
 

@@ -32,6 +32,8 @@ pub struct BrokerConfig {
     pub listeners: Vec<Endpoint>,
     /// Addresses that clients are told.
     pub advertised_listeners: Vec<Endpoint>,
+    /// Where controllers would reach this one: nothing listens there as long as it is the only one.
+    pub controller_listener: Endpoint,
     /// `log.dirs`.
     pub log_dirs: Vec<PathBuf>,
     /// All values given, by key: what DescribeConfigs shows as static.
@@ -131,6 +133,7 @@ impl BrokerConfig {
             node_id: node_id(layers),
             rack: text("broker.rack").map(Str::from),
             advertised_listeners: listeners::parse_advertised(&file, &listeners)?,
+            controller_listener: listeners::parse_controller_listener(&file)?,
             listeners,
             log_dirs: log_dirs(layers),
             socket_request_max_bytes: size("socket.request.max.bytes"),
@@ -143,6 +146,11 @@ impl BrokerConfig {
             fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
             file,
         })
+    }
+
+    /// `metadata.log.dir`; `None` for the first of `log.dirs`.
+    pub(crate) fn metadata_log_dir(&self) -> Option<PathBuf> {
+        self.file.get("metadata.log.dir").map(|dir| PathBuf::from(dir.as_str()))
     }
 
     /// A time of the file in milliseconds.

@@ -89,7 +89,9 @@ impl Schedule {
                     partition.storage_fault(&error);
                 }
             }
-            if let Err(error) = broker.logs.write_checkpoints(&partitions) {
+            // It looks whether a snapshot is due by its age.
+            broker.controller.wake();
+            if let Err(error) = broker.logs.write_checkpoints(&partitions, broker.metadata_log.log()) {
                 tracing::error!(%error, "the checkpoints cannot be written");
             }
         }
