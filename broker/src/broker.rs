@@ -193,6 +193,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     }
     broker.register(&addresses).await?;
     broker.open_logs();
+    broker.coordinators.start(&broker);
     let housekeeping = Housekeeping::start(&broker)?;
     for listener in listeners {
         tokio::spawn(listener.serve(broker.clone()));

@@ -1,15 +1,234 @@
-//! Routes groups to the shards that coordinate them.
+//! Routes groups to the shards that coordinate them, and starts those.
+//!
+//! A group belongs to the partition of `__consumer_offsets` that its id hashes to; whoever leads that partition
+//! coordinates the group.
 
-use ottla_protocol::Str;
+use crate::{
+    broker::Broker,
+    partitions::Partition,
+    runtime::coordinator_shard::{self, Setting, ShardHandle},
+    stop::Stop,
+};
+use ottla_coordinator::{Actions, Groups, GroupsConfig, Now, Reply, Ticket, partition_for};
+use ottla_protocol::{
+    ErrorCode, Str,
+    ids::{NodeId, Uuid},
+};
+use ottla_replication::{config::Layers, image::TopicImage};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+/// The topic that holds groups and offsets.
+const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// Shards that load at the same time.
+const LOADING: usize = 2;
 
 /// The coordinators of this broker.
-#[derive(Default)]
-pub(crate) struct Coordinators {}
+pub(crate) struct Coordinators {
+    shards: Mutex<HashMap<(Uuid, i32), Running>>,
+    stop: Arc<Stop>,
+    loading: Arc<Semaphore>,
+}
+
+struct Running {
+    handle: ShardHandle,
+    task: JoinHandle<()>,
+}
+
+impl Default for Coordinators {
+    fn default() -> Self {
+        Self {
+            shards: Mutex::default(),
+            stop: Arc::default(),
+            loading: Arc::new(Semaphore::new(LOADING)),
+        }
+    }
+}
 
 impl Coordinators {
+    /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
+    pub(crate) fn start(&self, broker: &Broker) {
+        for partition in led_partitions(broker) {
+            if partition.log.log_end_offset() > partition.log.log_start_offset() {
+                self.shard(broker, &partition);
+            }
+        }
+    }
+
+    /// Has the coordinator of `group` decide, and waits for the answer, or for when it comes later.
+    ///
+    /// # Errors
+    /// What the client is told: this broker does not coordinate the group, or not yet, or not any more.
+    pub(crate) async fn decide(
+        &self,
+        broker: &Broker,
+        group: &Str,
+        decide: impl FnOnce(&mut Groups, Ticket, Now) -> Actions + Send + 'static,
+    ) -> Result<Reply, ErrorCode> {
+        self.shard_of(broker, group)?.decide(decide).await
+    }
+
+    /// Looks at the groups among which `group` is, once all that was decided before is committed.
+    ///
+    /// # Errors
+    /// As [`Coordinators::decide`].
+    pub(crate) async fn look<R: Send + 'static>(
+        &self,
+        broker: &Broker,
+        group: &Str,
+        look: impl FnOnce(&Groups) -> R + Send + 'static,
+    ) -> Result<R, ErrorCode> {
+        self.shard_of(broker, group)?.look(look).await
+    }
+
+    /// Looks at all groups that this broker coordinates.
+    ///
+    /// # Errors
+    /// As [`Coordinators::decide`]: one coordinator that cannot be asked leaves no answer.
+    pub(crate) async fn look_at_all<R: Send + 'static>(
+        &self,
+        broker: &Broker,
+        look: impl Fn(&Groups) -> R + Send + Sync + 'static,
+    ) -> Result<Vec<R>, ErrorCode> {
+        let look = Arc::new(look);
+        let partitions = led_partitions(broker);
+        let shards: Vec<ShardHandle> = partitions
+            .iter()
+            .map(|partition| self.shard(broker, partition))
+            .collect();
+        let mut seen = Vec::with_capacity(shards.len());
+        for shard in shards {
+            let look = look.clone();
+            seen.push(shard.look(move |groups| look(groups)).await?);
+        }
+        Ok(seen)
+    }
+
+    /// The groups among `groups` that share a coordinator, together.
+    pub(crate) fn by_shard(&self, broker: &Broker, groups: &[Str]) -> Vec<Vec<Str>> {
+        let image = broker.image.load();
+        let partitions = image
+            .topics()
+            .by_name(OFFSETS_TOPIC)
+            .map_or(1, |topic| partition_count(topic));
+        let mut by_partition: HashMap<i32, Vec<Str>> = HashMap::new();
+        for group in groups {
+            let index = partition_for(group, partitions);
+            by_partition.entry(index).or_default().push(group.clone());
+        }
+        by_partition.into_values().collect()
+    }
+
+    /// The leader of the partition that holds `group`; the topic is created if there is none.
+    ///
+    /// # Errors
+    /// The topic cannot be created, or the partition has no leader.
+    pub(crate) async fn leader_for(&self, broker: &Broker, group: &Str) -> Result<NodeId, ErrorCode> {
+        if broker.image.load().topics().by_name(OFFSETS_TOPIC).is_none() {
+            let topic = broker.internal_topic(OFFSETS_TOPIC);
+            let created = broker.create_topics(topic.into_iter().collect()).await;
+            created.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+        }
+        let image = broker.image.load();
+        let topic = image.topics().by_name(OFFSETS_TOPIC);
+        let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        let partition = topic.partition(partition_for(group, partition_count(topic)));
+        let leader = partition
+            .map(|partition| partition.leader)
+            .filter(|leader| leader.is_some());
+        leader.ok_or(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    fn shard_of(&self, broker: &Broker, group: &Str) -> Result<ShardHandle, ErrorCode> {
+        let image = broker.image.load();
+        let topic = image.topics().by_name(OFFSETS_TOPIC).ok_or(ErrorCode::NotCoordinator)?;
+        let index = partition_for(group, partition_count(topic));
+        let partition = broker.partitions.by_id(topic.id, index);
+        let led = partition.filter(|partition| is_led(broker, partition));
+        Ok(self.shard(broker, &led.ok_or(ErrorCode::NotCoordinator)?))
+    }
+
+    /// The shard of a partition; one that has ended is replaced.
+    fn shard(&self, broker: &Broker, partition: &Arc<Partition>) -> ShardHandle {
+        let mut shards = self.shards.lock();
+        let key = (partition.topic_id, partition.index);
+        if let Some(running) = shards.get(&key).filter(|running| !running.handle.has_ended()) {
+            return running.handle.clone();
+        }
+        let (handle, task) = coordinator_shard::start(Setting {
+            partition: partition.clone(),
+            config: groups_config(broker.config.layers()),
+            stop: self.stop.clone(),
+            loading: self.loading.clone(),
+        });
+        let running = Running {
+            handle: handle.clone(),
+            task,
+        };
+        shards.insert(key, running);
+        handle
+    }
+
     /// Topics are gone: their offsets go too.
-    pub(crate) fn on_topics_deleted(&self, _topics: Vec<Str>) {}
+    pub(crate) fn on_topics_deleted(&self, topics: &[(Str, Uuid)]) {
+        if !topics.is_empty() {
+            let shards = self.shards.lock();
+            shards.values().for_each(|running| running.handle.forget_topics(topics));
+        }
+    }
 
     /// Ends all shards.
-    pub(crate) async fn stop(&self) {}
+    pub(crate) async fn stop(&self) {
+        self.stop.request();
+        let shards: Vec<Running> = self.shards.lock().drain().map(|(_, running)| running).collect();
+        for running in shards {
+            // A panic there has been reported by its own hook.
+            let _ = running.task.await;
+        }
+    }
+}
+
+fn partition_count(topic: &TopicImage) -> i32 {
+    i32::try_from(topic.partition_count()).unwrap_or(i32::MAX).max(1)
+}
+
+fn is_led(broker: &Broker, partition: &Partition) -> bool {
+    partition.leader().0 == broker.node_id && !partition.is_gone()
+}
+
+/// The partitions of `__consumer_offsets` that this broker leads.
+fn led_partitions(broker: &Broker) -> Vec<Arc<Partition>> {
+    let image = broker.image.load();
+    let Some(topic) = image.topics().by_name(OFFSETS_TOPIC) else {
+        return Vec::new();
+    };
+    let mut partitions = broker.partitions.of_topic(topic.id);
+    partitions.retain(|partition| is_led(broker, partition));
+    partitions
+}
+
+fn groups_config(layers: Layers<'_>) -> GroupsConfig {
+    let int = |key: &str| i32::try_from(layers.broker_number(key)).unwrap_or(i32::MAX);
+    let size = |key: &str| usize::try_from(layers.broker_number(key)).unwrap_or(0);
+    GroupsConfig {
+        min_session_timeout_ms: int("group.min.session.timeout.ms"),
+        max_session_timeout_ms: int("group.max.session.timeout.ms"),
+        initial_rebalance_delay_ms: int("group.initial.rebalance.delay.ms").max(0),
+        max_size: size("group.max.size"),
+        offset_metadata_max: size("offset.metadata.max.bytes"),
+        offsets_retention_ms: layers.broker_number("offsets.retention.minutes").saturating_mul(60_000),
+        offsets_retention_check_interval_ms: layers.broker_number("offsets.retention.check.interval.ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_are_kafkas_unless_the_file_says_otherwise() {
+        assert_eq!(groups_config(Layers::defaults()), GroupsConfig::default());
+    }
 }

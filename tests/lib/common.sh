@@ -7,7 +7,16 @@ mkdir -p "$cache"
 
 die() { echo "$*" >&2; exit 2; }
 
-need() { command -v "$1" > /dev/null || die "$1 is not installed: $2"; }
+# need COMMAND PACKAGES: the command is there, or comes with these Debian packages; root installs them.
+need() {
+  command -v "$1" > /dev/null && return
+  if [ -n "${2:-}" ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    # A lock of its own: the caller may hold that of the cache.
+    # shellcheck disable=SC2086
+    (flock 8; apt-get update -qq && apt-get install -y -qq $2) 8> "$cache/.apt-lock" > "$cache/apt.log" 2>&1 || tail -3 "$cache/apt.log" >&2
+  fi
+  command -v "$1" > /dev/null || die "$1 is not installed${2:+: apt-get install $2}"
+}
 
 # locked COMMAND...: several scripts may run at once, and only one of them fills the cache.
 # The descriptor is closed for the command, so that a server started by it does not keep the lock.
@@ -31,7 +40,7 @@ fill() {
 kafka_jars() { once kafka-jars "$lib/kafka.xml" copy_jars; }
 
 copy_jars() {
-  need mvn 'apt-get install maven'
+  need mvn maven
   mvn -q -B -f "$lib/kafka.xml" dependency:copy-dependencies -DoutputDirectory="$1"
 }
 
@@ -44,7 +53,7 @@ java_path() {
 }
 
 compile() {
-  need javac 'apt-get install openjdk-17-jdk-headless'
+  need javac openjdk-17-jdk-headless
   local out=${*: -1}
   javac -nowarn -encoding UTF-8 -cp "$1/*" -d "$out/classes" "${@:2:$#-2}"
   jar cf "$out/ours.jar" -C "$out/classes" .
@@ -66,7 +75,7 @@ accepts() { (exec 3<> "/dev/tcp/${1%:*}/${1##*:}") 2> /dev/null; }
 
 # python_with FILE: the interpreter of a virtual environment with the packages that FILE (requirements) names.
 python_with() {
-  need python3 'apt-get install python3 python3-venv'
+  need python3 'python3 python3-venv'
   local dir; dir=$(once "python-$(basename "$(dirname "$1")")" "$1" make_venv "$1")
   echo "$dir/bin/python"
 }
@@ -80,4 +89,24 @@ go_program() {
   local out; out=$cache/go-$(basename "$1")
   (cd "$1" && nice go build -p 1 -mod=readonly -trimpath -o "$out" .) >&2 || die "could not build $1"
   echo "$out"
+}
+
+# judge_suite FOLDER PASSED RAN: compares the names of passed tests (a file, one a line) with the list in FOLDER: of what
+# Apache Kafka passes (baseline-apache.txt) if BROKER is apache, else tests.allow. RAN has all that were run. Prints
+# the lines of a client's run.sh. With WRITE set it writes the list instead.
+judge_suite() {
+  local list=$1/tests.allow; [ "${BROKER:-}" != apache ] || list=$1/baseline-apache.txt
+  LC_ALL=C sort -u -o "$2" "$2"
+  [ -z "${WRITE:-}" ] || cp "$2" "$list"
+  [ -e "$list" ] || die "there is no $list"
+  local wanted; wanted=$(mktemp)
+  grep -v '^#' "$list" | LC_ALL=C sort -u > "$wanted" || true
+  LC_ALL=C comm -12 "$wanted" "$2" | sed 's/^/PASS /'
+  LC_ALL=C comm -23 "$wanted" "$2" | sed "s/\$/: in $(basename "$list") and does not pass/; s/^/FAIL /"
+  LC_ALL=C comm -13 "$wanted" "$2" | sed "s/\$/   (passes: add it to $(basename "$list"))/; s/^/grew: /"
+  echo "ran $(wc -l < "$3"), passed $(wc -l < "$2"), listed $(wc -l < "$wanted")"
+  local missing; missing=$(LC_ALL=C comm -23 "$wanted" "$2" | wc -l)
+  echo "$(($(wc -l < "$wanted") - missing)) passed, $missing failed"
+  # A suite of which nothing ran has not been passed.
+  [ "$missing" = 0 ] && [ -s "$3" ]
 }

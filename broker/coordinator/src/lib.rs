@@ -1,1 +1,41 @@
-//! See docs/architecture.md.
+//! The groups of one `__consumer_offsets` partition: who is a member, who leads, what is assigned, what is committed.
+//!
+//! Everything here is a decision. A request goes into [`Groups`] with the time, out come [`Actions`]: records to
+//! append and answers to release. Records become true through [`Groups::apply`] alone, whether they are new or read
+//! again after a restart; what a rebalance needs until then (joining members, awaited answers, timers) is volatile and
+//! may be lost: members find out and join again.
+//!
+//! The driver's loop, one task per partition:
+//!
+//! ```text
+//! load:   for each record of the log: apply(record); then on_loaded(now)
+//! loop:   a request or a due timer -> handle_x(..) / tick(now) -> actions
+//!         apply each of actions.records, before the next decision
+//!         append the records of one or more decisions as one batch
+//!         once they are committed, release actions.replies, in order (also those without records)
+//! error:  an append that failed or may have failed: answer nobody with success, throw the state away, load again
+//! unload: fail_all(NotCoordinator)
+//! ```
+//!
+//! Elsewhere: routing a group to its partition's leader, authorisation, and whether a topic exists (the broker).
+
+mod classic;
+mod config;
+mod delete_groups;
+mod groups;
+mod list_groups;
+mod offsets;
+mod outcome;
+mod partition;
+mod record;
+mod timers;
+
+pub use config::GroupsConfig;
+pub use delete_groups::deletion_refused;
+pub use groups::Groups;
+pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
+pub use partition::partition_for;
+pub use record::ApplyError;
+
+#[cfg(test)]
+mod tests;

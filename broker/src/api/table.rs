@@ -24,6 +24,13 @@ pub(crate) struct Call {
     pub(crate) peer: Arc<Peer>,
 }
 
+impl Call {
+    /// The client's address as Kafka writes it into group metadata.
+    pub(crate) fn client_host(&self) -> String {
+        format!("/{}", self.peer.address.ip())
+    }
+}
+
 /// An answer that comes later.
 pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Option<Frame>, Refused>> + Send>>;
 
@@ -133,6 +140,15 @@ pub(crate) static TABLE: &[Entry] = &[
     later!(Fetch, 4..=18, FetchRequest, fetch::handle),
     now!(ListOffsets, 1..=11, ListOffsetsRequest, list_offsets::handle),
     later!(Metadata, 0..=13, MetadataRequest, metadata::handle),
+    later!(OffsetCommit, 2..=10, OffsetCommitRequest, offset_commit::handle),
+    later!(OffsetFetch, 1..=10, OffsetFetchRequest, offset_fetch::handle),
+    later!(FindCoordinator, 0..=6, FindCoordinatorRequest, find_coordinator::handle),
+    later!(JoinGroup, 0..=9, JoinGroupRequest, join_group::handle),
+    later!(Heartbeat, 0..=4, HeartbeatRequest, heartbeat::handle),
+    later!(LeaveGroup, 0..=5, LeaveGroupRequest, leave_group::handle),
+    later!(SyncGroup, 0..=5, SyncGroupRequest, sync_group::handle),
+    later!(DescribeGroups, 0..=6, DescribeGroupsRequest, describe_groups::handle),
+    later!(ListGroups, 0..=5, ListGroupsRequest, list_groups::handle),
     now!(ApiVersions, 0..=5, ApiVersionsRequest, api_versions::handle),
     later!(CreateTopics, 2..=7, CreateTopicsRequest, create_topics::handle),
     later!(DeleteTopics, 1..=6, DeleteTopicsRequest, delete_topics::handle),
@@ -159,6 +175,7 @@ pub(crate) static TABLE: &[Entry] = &[
         CreatePartitionsRequest,
         create_partitions::handle
     ),
+    later!(DeleteGroups, 0..=3, DeleteGroupsRequest, delete_groups::handle),
     later!(ElectLeaders, 0..=2, ElectLeadersRequest, elect_leaders::handle),
     later!(
         IncrementalAlterConfigs,
@@ -178,6 +195,7 @@ pub(crate) static TABLE: &[Entry] = &[
         ListPartitionReassignmentsRequest,
         list_partition_reassignments::handle
     ),
+    later!(OffsetDelete, 0..=0, OffsetDeleteRequest, offset_delete::handle),
     now!(DescribeQuorum, 0..=2, DescribeQuorumRequest, describe_quorum::handle),
     later!(UpdateFeatures, 0..=2, UpdateFeaturesRequest, update_features::handle),
     now!(DescribeCluster, 0..=2, DescribeClusterRequest, describe_cluster::handle),

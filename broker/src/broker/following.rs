@@ -24,8 +24,11 @@ impl Broker {
         for id in changes.deleted_topics.keys() {
             self.drop_topic(*id);
         }
-        let deleted = changes.deleted_topics.values().map(|topic| topic.name.clone());
-        self.coordinators.on_topics_deleted(deleted.collect());
+        let deleted = changes
+            .deleted_topics
+            .iter()
+            .map(|(id, topic)| (topic.name.clone(), *id));
+        self.coordinators.on_topics_deleted(&deleted.collect::<Vec<_>>());
     }
 
     fn follow_configs(&self, image: &MetadataImage, changes: &Changes) {

@@ -132,10 +132,14 @@ impl<const WIDTH: usize> Entries<WIDTH> {
         Some((state.written, low))
     }
 
-    /// Forgets the zeros behind the last entry: a Kafka that was killed leaves its preallocated room.
+    /// Forgets the zeros behind the last entry: a Kafka that was killed leaves its preallocated room. Entries rise, so
+    /// one of zeros can be true, two cannot.
     pub(super) fn trim_zeros(&self) -> io::Result<()> {
-        match self.last()? {
-            Some(last) if last == [0; WIDTH] => self.truncate(self.count_before(|entry| *entry != [0; WIDTH])?),
+        let is_zero = |entry: [u8; WIDTH]| entry == [0; WIDTH];
+        match self.count() {
+            count @ 2.. if is_zero(self.entry(count - 1)?) && is_zero(self.entry(count - 2)?) => {
+                self.truncate(self.count_before(|entry| !is_zero(*entry))?)
+            }
             _ => Ok(()),
         }
     }

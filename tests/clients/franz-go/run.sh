@@ -3,5 +3,5 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../lib/common.sh"
-need go 'apt-get install golang'
+need go
 exec "$(go_program "$here")"

@@ -3,5 +3,5 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../lib/common.sh"
-need kcat 'apt-get install kcat'
+need kcat kcat
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$here/../lib" exec python3 "$here/client.py"

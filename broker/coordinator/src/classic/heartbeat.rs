@@ -1,0 +1,49 @@
+//! Heartbeat.
+
+use super::{
+    Step,
+    group::{ClassicGroup, GroupState},
+};
+use crate::{
+    groups::Groups,
+    outcome::{Actions, Now, Reply, Ticket},
+};
+use ottla_protocol::{
+    ErrorCode,
+    messages::{HeartbeatRequest, HeartbeatResponse},
+};
+
+impl Groups {
+    /// Decides a Heartbeat: it keeps the member in, and tells it when to join again.
+    pub fn handle_heartbeat(&mut self, ticket: Ticket, request: &HeartbeatRequest, now: Now) -> Actions {
+        let mut verdict = Err(ErrorCode::UnknownMemberId);
+        if request.group_id.is_empty() {
+            verdict = Err(ErrorCode::InvalidGroupId);
+        } else {
+            let _ = self.decide_in_group(&request.group_id, now, |group, step| {
+                verdict = group.heartbeat(request, step)
+            });
+        }
+        let response = HeartbeatResponse {
+            error_code: verdict.err().unwrap_or(ErrorCode::None) as i16,
+            ..Default::default()
+        };
+        Actions::reply(ticket, Reply::Heartbeat(response))
+    }
+}
+
+impl ClassicGroup {
+    fn heartbeat(&mut self, request: &HeartbeatRequest, step: &mut Step<'_>) -> Result<(), ErrorCode> {
+        self.check_member(&request.member_id, request.group_instance_id.as_ref())?;
+        if request.generation_id != self.generation {
+            return Err(ErrorCode::IllegalGeneration);
+        }
+        self.member_was_heard(&request.member_id, step);
+        if self.state == GroupState::PreparingRebalance {
+            Err(ErrorCode::RebalanceInProgress)
+        } else {
+            // Also while the assignment is awaited: clients begin to beat as soon as they have joined.
+            Ok(())
+        }
+    }
+}

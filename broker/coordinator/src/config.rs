@@ -1,0 +1,50 @@
+//! The settings that decisions depend on.
+
+/// Settings of a coordinator; the defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupsConfig {
+    /// `group.min.session.timeout.ms`.
+    pub min_session_timeout_ms: i32,
+    /// `group.max.session.timeout.ms`.
+    pub max_session_timeout_ms: i32,
+    /// `group.initial.rebalance.delay.ms`: how long an empty group waits for more members than its first.
+    pub initial_rebalance_delay_ms: i32,
+    /// `group.max.size`: the most members of a classic group.
+    pub max_size: usize,
+    /// `offset.metadata.max.bytes`; counted in UTF-16 units, as Kafka does.
+    pub offset_metadata_max: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval_ms: i64,
+}
+
+impl Default for GroupsConfig {
+    fn default() -> Self {
+        Self {
+            min_session_timeout_ms: 6_000,
+            max_session_timeout_ms: 1_800_000,
+            initial_rebalance_delay_ms: 3_000,
+            max_size: i32::MAX as usize,
+            offset_metadata_max: 4_096,
+            offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
+            offsets_retention_check_interval_ms: 600_000,
+        }
+    }
+}
+
+/// How long a JoinGroup of a member without an id may wait: it cannot send heartbeats. Kafka's figure.
+pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 300_000;
+
+/// The most protocols a member may offer. Clients offer one to three.
+pub(crate) const MAX_PROTOCOLS: usize = 128;
+
+/// The most bytes that the metadata of a member's protocols may have together. Kafka bounds it by the size of the
+/// group's record, `max.message.bytes`, which is 1 MiB for the whole group.
+pub(crate) const MAX_MEMBER_METADATA_BYTES: usize = 1 << 20;
+
+/// The most members of a group that were given an id and have not yet joined with it (KIP-394).
+pub(crate) const MAX_PENDING_MEMBERS: usize = 10_000;
+
+/// The most bytes of a name that goes into a record with 16-bit lengths; leaves room for a member id's UUID.
+pub(crate) const MAX_NAME_BYTES: usize = 32_000;

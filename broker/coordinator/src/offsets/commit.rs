@@ -1,0 +1,165 @@
+//! OffsetCommit.
+
+use crate::{
+    classic::{ClassicGroup, GroupState},
+    config::MAX_NAME_BYTES,
+    groups::Groups,
+    outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket},
+    record,
+};
+use ottla_protocol::{
+    ErrorCode,
+    messages::{
+        OffsetCommitKey, OffsetCommitRequest, OffsetCommitResponse, OffsetCommitValue,
+        offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+        offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
+    },
+};
+
+/// From this version on a member of an unknown group is told so (KIP-848).
+const GROUP_NOT_FOUND_FROM: i16 = 9;
+
+impl Groups {
+    /// Decides an OffsetCommit. Every topic of the request exists and carries both its name and its id; partitions
+    /// that do not exist have been answered by the caller.
+    ///
+    /// A commit counts as a sign of life of its member. Metadata that is too long fails its partition only.
+    pub fn handle_offset_commit(
+        &mut self,
+        ticket: Ticket,
+        request: &OffsetCommitRequest,
+        caller: &Caller<'_>,
+        now: Now,
+    ) -> Actions {
+        if let Err(error) = self.check_commit(request, caller.version) {
+            return Actions::reply(ticket, Reply::OffsetCommit(refused(request, error)));
+        }
+        let heard = self.decide_in_group(&request.group_id, now, |group, step| {
+            if matches!(group.state, GroupState::Stable | GroupState::PreparingRebalance) {
+                group.member_was_heard(&request.member_id, step);
+            }
+        });
+        let mut actions = heard.unwrap_or_default();
+        let mut response = OffsetCommitResponse::default();
+        for topic in &request.topics {
+            let answered = self.commit_topic(request, topic, now, &mut actions.records);
+            response.topics.push(answered);
+        }
+        actions.replies.push((ticket, Reply::OffsetCommit(response)));
+        self.decided(actions)
+    }
+
+    fn check_commit(&self, request: &OffsetCommitRequest, version: i16) -> Result<(), ErrorCode> {
+        if request.group_id.len() > MAX_NAME_BYTES {
+            return Err(ErrorCode::InvalidGroupId);
+        }
+        match self.classic.get(&request.group_id) {
+            Some(group) => check_committer(group, request),
+            // Whoever does not take part in a group may keep offsets under any name.
+            None if request.generation_id_or_member_epoch < 0 => Ok(()),
+            None if version >= GROUP_NOT_FOUND_FROM => Err(ErrorCode::GroupIdNotFound),
+            None => Err(ErrorCode::IllegalGeneration),
+        }
+    }
+
+    fn commit_topic(
+        &self,
+        request: &OffsetCommitRequest,
+        topic: &OffsetCommitRequestTopic,
+        now: Now,
+        records: &mut Vec<CoordinatorRecord>,
+    ) -> OffsetCommitResponseTopic {
+        let mut answered = OffsetCommitResponseTopic {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            ..Default::default()
+        };
+        for partition in &topic.partitions {
+            let error = if self.is_metadata_too_long(partition) {
+                ErrorCode::OffsetMetadataTooLarge
+            } else {
+                records.push(commit_record(request, topic, partition, now));
+                ErrorCode::None
+            };
+            answered.partitions.push(OffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code: error as i16,
+            });
+        }
+        answered
+    }
+
+    fn is_metadata_too_long(&self, partition: &OffsetCommitRequestPartition) -> bool {
+        let max = self.config.offset_metadata_max;
+        let metadata = partition.committed_metadata.as_ref();
+        // A text never has more UTF-16 units than bytes.
+        metadata.is_some_and(|text| text.len() > max && text.encode_utf16().count() > max)
+    }
+}
+
+/// Whether whoever commits may: a member in its generation, or anybody while the group is empty.
+fn check_committer(group: &ClassicGroup, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {
+    let generation = request.generation_id_or_member_epoch;
+    if generation < 0 && group.is_empty() {
+        return Ok(());
+    }
+    if generation < 0 && request.member_id.is_empty() && request.group_instance_id.is_none() {
+        return Err(ErrorCode::UnknownMemberId);
+    }
+    group.check_member(&request.member_id, request.group_instance_id.as_ref())?;
+    if generation != group.generation {
+        Err(ErrorCode::IllegalGeneration)
+    } else if group.state == GroupState::CompletingRebalance {
+        Err(ErrorCode::RebalanceInProgress)
+    } else {
+        Ok(())
+    }
+}
+
+fn commit_record(
+    request: &OffsetCommitRequest,
+    topic: &OffsetCommitRequestTopic,
+    partition: &OffsetCommitRequestPartition,
+    now: Now,
+) -> CoordinatorRecord {
+    let key = OffsetCommitKey {
+        group: request.group_id.clone(),
+        topic: topic.name.clone(),
+        partition: partition.partition_index,
+    };
+    // Version 1 of the request brings its own timestamp.
+    let commit_timestamp = match partition.commit_timestamp {
+        -1 => now.wall_ms,
+        timestamp => timestamp,
+    };
+    let expire_timestamp = match request.retention_time_ms {
+        -1 => -1,
+        retention_ms => now.wall_ms.saturating_add(retention_ms),
+    };
+    let value = OffsetCommitValue {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.committed_metadata.clone().unwrap_or_default(),
+        commit_timestamp,
+        expire_timestamp,
+        topic_id: topic.topic_id,
+    };
+    record::offset_commit(&key, &value)
+}
+
+/// The answer that gives `error` for every partition.
+fn refused(request: &OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse {
+    let partition = |partition: &OffsetCommitRequestPartition| OffsetCommitResponsePartition {
+        partition_index: partition.partition_index,
+        error_code: error as i16,
+    };
+    let topic = |topic: &OffsetCommitRequestTopic| OffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partitions: topic.partitions.iter().map(partition).collect(),
+    };
+    OffsetCommitResponse {
+        topics: request.topics.iter().map(topic).collect(),
+        ..Default::default()
+    }
+}

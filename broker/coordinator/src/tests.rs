@@ -1,0 +1,10 @@
+//! The behaviour of [`crate::Groups`], driven as the broker drives it.
+
+mod admin;
+mod driver;
+mod expiry;
+mod join;
+mod model;
+mod offsets;
+mod rebalance;
+mod static_members;

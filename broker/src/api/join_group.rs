@@ -1,0 +1,48 @@
+//! JoinGroup, key 11, versions 0-9; classic groups.
+//!
+//! v1: rebalance time-out. v4: member id required (KIP-394). v5: group_instance_id (KIP-345). v6: flexible.
+//! v7: protocol type and name (KIP-559). v8: reason (KIP-800). v9: skip_assignment (KIP-814).
+
+use super::table::Call;
+use crate::{broker::Broker, log_store::new_id};
+use ottla_coordinator::{Caller, Reply};
+use ottla_protocol::{
+    ErrorCode, Str,
+    messages::{JoinGroupRequest, JoinGroupResponse},
+};
+use std::sync::Arc;
+
+/// From this version on the name of the protocol may be null.
+const NULL_PROTOCOL_FROM: i16 = 7;
+
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: JoinGroupRequest) -> JoinGroupResponse {
+    let (version, client_id, client_host) = (call.version, call.client_id.detached(), call.client_host());
+    let (group, member_id) = (request.group_id.clone(), request.member_id.clone());
+    let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
+        let caller = Caller {
+            version,
+            client_id: &client_id,
+            client_host: &client_host,
+            fresh_member_id: new_id(),
+        };
+        groups.handle_join_group(ticket, &request, &caller, now)
+    });
+    let mut response = match decided.await {
+        Ok(Reply::JoinGroup(response)) => response,
+        Ok(_) => refused(member_id, ErrorCode::UnknownServerError),
+        Err(error) => refused(member_id, error),
+    };
+    if version < NULL_PROTOCOL_FROM {
+        response.protocol_name.get_or_insert(Str::EMPTY);
+    }
+    response
+}
+
+fn refused(member_id: Str, error: ErrorCode) -> JoinGroupResponse {
+    JoinGroupResponse {
+        error_code: error.code(),
+        protocol_name: None,
+        member_id,
+        ..Default::default()
+    }
+}

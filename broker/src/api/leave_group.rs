@@ -1,0 +1,36 @@
+//! LeaveGroup, key 13, versions 0-5; classic groups.
+//!
+//! v3: several members at once, static ones too (KIP-345). v4: flexible. v5: reason (KIP-800).
+
+use super::table::Call;
+use crate::broker::Broker;
+use ottla_coordinator::{Caller, Reply};
+use ottla_protocol::{
+    ErrorCode,
+    ids::Uuid,
+    messages::{LeaveGroupRequest, LeaveGroupResponse},
+};
+use std::sync::Arc;
+
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    let version = call.version;
+    let group = request.group_id.clone();
+    let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
+        let caller = Caller {
+            version,
+            client_id: "",
+            client_host: "",
+            fresh_member_id: Uuid::ZERO,
+        };
+        groups.handle_leave_group(ticket, &request, &caller, now)
+    });
+    let error = match decided.await {
+        Ok(Reply::LeaveGroup(response)) => return response,
+        Ok(_) => ErrorCode::UnknownServerError,
+        Err(error) => error,
+    };
+    LeaveGroupResponse {
+        error_code: error.code(),
+        ..Default::default()
+    }
+}

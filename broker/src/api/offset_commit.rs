@@ -1,0 +1,144 @@
+//! OffsetCommit, key 8, versions 2-10.
+//!
+//! v5: no retention time. v6: leader epoch (KIP-320). v7: group_instance_id (KIP-345). v8: flexible. v9: member epoch,
+//! GROUP_ID_NOT_FOUND (KIP-848). v10: topic ids.
+//! Topics and partitions that do not exist are refused here, each alone; the rest is committed.
+
+use super::table::Call;
+use crate::broker::Broker;
+use ottla_coordinator::{Caller, Reply};
+use ottla_protocol::{
+    ErrorCode, Str,
+    ids::Uuid,
+    messages::{
+        OffsetCommitRequest, OffsetCommitResponse,
+        offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+        offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
+    },
+};
+use ottla_replication::image::MetadataImage;
+use std::sync::Arc;
+
+/// From this version on topics are named by id.
+const TOPIC_IDS_FROM: i16 = 10;
+
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let image = broker.image.load_full();
+    let uses_ids = call.version >= TOPIC_IDS_FROM;
+    let sorted: Vec<Sorted> = request
+        .topics
+        .iter()
+        .map(|topic| sort(&image, topic, uses_ids))
+        .collect();
+    let known: Vec<OffsetCommitRequestTopic> = sorted.iter().filter_map(|topic| topic.known.clone()).collect();
+    let errors = match known.is_empty() {
+        true => Vec::new(),
+        false => {
+            commit(
+                broker,
+                call.version,
+                OffsetCommitRequest {
+                    topics: known,
+                    ..request
+                },
+            )
+            .await
+        }
+    };
+    let mut errors = errors.into_iter();
+    OffsetCommitResponse {
+        topics: sorted.into_iter().map(|topic| topic.answer(&mut errors)).collect(),
+        ..Default::default()
+    }
+}
+
+/// A topic of the request, with what can be committed apart from what cannot.
+struct Sorted {
+    name: Str,
+    id: Uuid,
+    /// Partitions in the order of the request; those without an error are the ones of `known`.
+    partitions: Vec<(i32, Option<ErrorCode>)>,
+    known: Option<OffsetCommitRequestTopic>,
+}
+
+fn sort(image: &MetadataImage, topic: &OffsetCommitRequestTopic, uses_ids: bool) -> Sorted {
+    let found = match uses_ids {
+        true => image.topics().by_id(topic.topic_id),
+        false => image.topics().by_name(&topic.name),
+    };
+    let Some(found) = found else {
+        let error = match uses_ids {
+            true => ErrorCode::UnknownTopicId,
+            false => ErrorCode::UnknownTopicOrPartition,
+        };
+        let unknown = |partition: &OffsetCommitRequestPartition| (partition.partition_index, Some(error));
+        return Sorted {
+            name: topic.name.clone(),
+            id: topic.topic_id,
+            partitions: topic.partitions.iter().map(unknown).collect(),
+            known: None,
+        };
+    };
+    let exists = |partition: &OffsetCommitRequestPartition| found.partition(partition.partition_index).is_some();
+    let verdict = |partition: &OffsetCommitRequestPartition| {
+        let error = (!exists(partition)).then_some(ErrorCode::UnknownTopicOrPartition);
+        (partition.partition_index, error)
+    };
+    let known: Vec<_> = topic
+        .partitions
+        .iter()
+        .filter(|partition| exists(partition))
+        .cloned()
+        .collect();
+    Sorted {
+        name: found.name.clone(),
+        id: found.id,
+        partitions: topic.partitions.iter().map(verdict).collect(),
+        known: (!known.is_empty()).then(|| OffsetCommitRequestTopic {
+            name: found.name.clone(),
+            topic_id: found.id,
+            partitions: known,
+        }),
+    }
+}
+
+impl Sorted {
+    /// The answer; `errors` has the coordinator's for each partition that it was asked about.
+    fn answer(self, errors: &mut impl Iterator<Item = i16>) -> OffsetCommitResponseTopic {
+        let mut answered = |(partition_index, error): (i32, Option<ErrorCode>)| OffsetCommitResponsePartition {
+            partition_index,
+            error_code: match error {
+                Some(error) => error.code(),
+                None => errors.next().unwrap_or(ErrorCode::UnknownServerError.code()),
+            },
+        };
+        OffsetCommitResponseTopic {
+            name: self.name,
+            topic_id: self.id,
+            partitions: self.partitions.into_iter().map(&mut answered).collect(),
+        }
+    }
+}
+
+/// The error of each partition, in the order of the request.
+async fn commit(broker: &Broker, version: i16, request: OffsetCommitRequest) -> Vec<i16> {
+    let group = request.group_id.clone();
+    let count = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
+        let caller = Caller {
+            version,
+            client_id: "",
+            client_host: "",
+            fresh_member_id: Uuid::ZERO,
+        };
+        groups.handle_offset_commit(ticket, &request, &caller, now)
+    });
+    match decided.await {
+        Ok(Reply::OffsetCommit(response)) => {
+            let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+            partitions.map(|partition| partition.error_code).collect()
+        }
+        Ok(_) => vec![ErrorCode::UnknownServerError.code(); count],
+        Err(error) => vec![error.code(); count],
+    }
+}

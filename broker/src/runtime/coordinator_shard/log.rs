@@ -1,0 +1,108 @@
+//! How groups are read from their log and written to it.
+
+use crate::{clock::now_ms, partitions::Partition};
+use bytes::Bytes;
+use ottla_coordinator::{CoordinatorRecord, Groups, GroupsConfig};
+use ottla_protocol::{
+    ids::Offset,
+    records::{
+        BatchBuilder, BatchError, BatchHeader, NewRecord, batch,
+        compression::{self, DecompressError, UnknownCodec},
+        record::{self, MalformedRecord},
+    },
+};
+use ottla_storage::{AppendError, ReadError};
+use std::io;
+
+/// Bytes read at once while loading.
+const READ_BYTES: usize = 1 << 20;
+/// The most bytes that the records of one batch may inflate to.
+const INFLATED_BYTES: usize = 256 << 20;
+/// Bytes of records after which another batch is begun.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Why groups cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReplayError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error(transparent)]
+    Codec(#[from] UnknownCodec),
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
+    #[error(transparent)]
+    Record(#[from] MalformedRecord),
+}
+
+/// The groups as the log has them, and the log's end. Waits for the disk.
+///
+/// A record that cannot be understood is logged and skipped. Batches of transactions are passed over.
+pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Groups, Offset), ReplayError> {
+    let mut groups = Groups::new(config);
+    let end_offset = partition.log.log_end_offset();
+    let mut next = partition.log.log_start_offset();
+    while next < end_offset {
+        let slice = partition.log.read(next, end_offset, READ_BYTES, true)?;
+        if slice.next_offset <= next {
+            break;
+        }
+        next = slice.next_offset;
+        let bytes = slice.records.into_bytes()?;
+        for found in batch::batches(&bytes) {
+            let (header, batch) = found?;
+            if !header.attributes.is_control() && !header.attributes.is_transactional() {
+                replay_batch(partition, &mut groups, &header, &bytes.slice_ref(batch))?;
+            }
+        }
+    }
+    Ok((groups, end_offset))
+}
+
+fn replay_batch(
+    partition: &Partition,
+    groups: &mut Groups,
+    header: &BatchHeader,
+    batch: &Bytes,
+) -> Result<(), ReplayError> {
+    let compressed = batch.slice(batch::HEADER_BYTES..);
+    let section = compression::decompress(header.attributes.compression()?, &compressed, INFLATED_BYTES)?;
+    for record in record::records(&section, header.records_count) {
+        let record = record?;
+        let Some(key) = record.key else { continue };
+        let read = CoordinatorRecord {
+            key: section.slice_ref(key),
+            value: record.value.map(|value| section.slice_ref(value)),
+        };
+        if let Err(error) = groups.apply(&read) {
+            let (index, offset) = (partition.index, header.base_offset + i64::from(record.offset_delta));
+            tracing::error!(partition = index, offset, %error, "a record of __consumer_offsets is skipped");
+        }
+    }
+    Ok(())
+}
+
+/// Appends the records in one piece. Returns the offset after the last.
+pub(super) fn append(partition: &Partition, records: &[CoordinatorRecord]) -> Result<Offset, AppendError> {
+    let timestamp = now_ms();
+    let mut batches = Vec::new();
+    let mut builder = BatchBuilder::new();
+    for record in records {
+        if builder.section_bytes() >= BATCH_BYTES {
+            let full = std::mem::replace(&mut builder, BatchBuilder::new());
+            batches.extend_from_slice(&full.build());
+        }
+        builder.append(&NewRecord {
+            timestamp,
+            key: Some(&record.key),
+            value: record.value.as_deref(),
+            headers: &[],
+        });
+    }
+    batches.extend_from_slice(&builder.build());
+    let appended = partition.append_internal(&batches, timestamp)?;
+    Ok(appended.last_offset + 1)
+}

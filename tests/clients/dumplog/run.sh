@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Apache's DumpLogSegments 4.4.0 over every file that the broker leaves behind after load, a restart and a clean stop;
+# then over damaged copies, where it has to complain: otherwise its silence would mean nothing.
+#   run.sh           as a client of tests/clients/run
+#   run.sh DIR       looks at this data directory only
+# $BROKER.allow: patterns of complaints that are not held against this broker, each with its reason.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../../lib/common.sh"
+path=$(java_path "$here/DumpLog.java")
+[ ! -e "$here/${BROKER:-}.allow" ] || export DUMPLOG_ALLOW=$here/$BROKER.allow
+dump() {
+  java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$lib/log4j2.properties" -cp "$path" DumpLog "$@"
+}
+if [ $# = 1 ]; then dump check "$1"; exit; fi
+
+dump work 1
+eval "$OTTLA_RESTART"
+dump work 2
+"$lib/broker" stop "$BROKER_DIR"
+touch "$WORK/stopped"
+
+passed=0 failed=0
+verdict() { if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "PASS $2"; else failed=$((failed + 1)); echo "FAIL $2"; fi; }
+
+rc=0; dump check "$BROKER_DIR/data" || rc=$?
+verdict "$rc" 'the data directory is clean'
+
+# damaged NAME FILE COMMAND...: the command damages FILE in a copy of the directory; that must be found.
+damaged() {
+  local name=$1 file=$2 copy=$WORK/copy; shift 2
+  rm -rf "$copy"; cp -r "$BROKER_DIR/data" "$copy"
+  "$@" "$copy/$file"
+  rc=0; dump check "$copy" > "$WORK/found" || rc=$?
+  if [ "$rc" = 1 ] && grep -q "FAIL $file" "$WORK/found"; then rc=0; else cat "$WORK/found"; rc=1; fi
+  verdict "$rc" "damage is found: $name"
+}
+flip() { printf '\xa5' | dd of="$2" bs=1 seek="$1" conv=notrunc status=none; }
+grow() { printf 'what is this?' >> "$1"; }
+
+log=dumped-0/00000000000000000000
+damaged 'a byte of a batch' $log.log flip 100
+damaged 'bytes after the last batch' "$(cd "$BROKER_DIR/data" && ls dumped-0/*.log | tail -1)" grow
+damaged 'a position in an index' $log.index flip 6
+damaged 'a timestamp in a time index' $log.timeindex flip 3
+damaged 'a byte of the metadata log' __cluster_metadata-0/00000000000000000000.log flip 150
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
