@@ -109,6 +109,13 @@ impl Broker {
         }
     }
 
+    /// `max.connections` as it is now.
+    pub(crate) fn max_connections(&self) -> usize {
+        let image = self.image.load();
+        let limit = self.layers(&image).broker_number("max.connections");
+        usize::try_from(limit).unwrap_or(0)
+    }
+
     /// The controller's view of the metadata that handlers see, for questions that change nothing.
     pub(crate) fn reading_controller(&self) -> Controller {
         Controller::new(

@@ -176,3 +176,28 @@ fn the_largest_batch_changes_with_the_brokers_setting() -> Outcome {
     assert_eq!(client.produce("t", 0, large, -1)?.0, ErrorCode::None);
     Ok(())
 }
+
+#[test]
+fn no_more_connections_are_taken_than_max_connections_says_at_the_time() -> Outcome {
+    let scratch = Scratch::new("settings");
+    let broker = Broker::start(scratch.path(), &[])?;
+    let mut first = broker.connect()?;
+    first.alter_configs(ConfigResourceKind::Broker, "", &[("max.connections", Some("1"))])?;
+    assert!(
+        broker.connect()?.metadata(None).is_err(),
+        "a second connection was taken"
+    );
+    first.alter_configs(ConfigResourceKind::Broker, "", &[("max.connections", None)])?;
+    broker.connect()?.metadata(None)?;
+    Ok(())
+}
+
+#[test]
+fn new_topics_get_the_partitions_that_the_file_says() -> Outcome {
+    let scratch = Scratch::new("settings");
+    let broker = Broker::start(scratch.path(), &["num.partitions=7", "offsets.topic.num.partitions=3"])?;
+    let mut client = broker.connect()?;
+    client.create_topic("t", -1, &[])?;
+    assert_eq!(client.metadata(Some("t"))?.topics[0].partitions.len(), 7);
+    Ok(())
+}
