@@ -16,7 +16,7 @@ use crate::{
     producer_ids::ProducerIds,
     runtime::{
         controller::{self, ControllerQueue, Turn},
-        housekeeping::Housekeeping,
+        housekeeping::{self, Housekeeper, Housekeeping},
         metadata_log::{MetadataLog, MetadataLogSettings},
     },
     stop::Stop,
@@ -50,6 +50,7 @@ pub(crate) struct Broker {
     /// The metadata, as of the last write of the controller.
     pub(crate) image: ArcSwap<MetadataImage>,
     pub(crate) controller: ControllerQueue,
+    pub(crate) housekeeper: Housekeeper,
     pub(crate) metadata_log: Arc<MetadataLog>,
     pub(crate) logs: LogStore,
     pub(crate) partitions: Partitions,
@@ -177,12 +178,14 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     let metadata_log = Arc::new(opened.log);
     let controller = Controller::new(opened.image, settings(&config, &cluster_id));
     let (queue, requests) = controller::queue();
+    let (housekeeper, signals) = housekeeping::channel();
     let broker = Arc::new(Broker {
         node_id: config.node_id,
         cluster_id,
         broker_epoch: AtomicI64::new(-1),
         image: ArcSwap::from_pointee(controller.image().clone()),
         controller: queue,
+        housekeeper,
         metadata_log: metadata_log.clone(),
         logs,
         partitions: Partitions::default(),
@@ -201,7 +204,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     broker.register(&addresses).await?;
     broker.open_logs();
     broker.coordinators.start(&broker);
-    let housekeeping = Housekeeping::start(&broker)?;
+    let housekeeping = Housekeeping::start(&broker, signals)?;
     for listener in listeners {
         tokio::spawn(listener.serve(broker.clone()));
     }
@@ -272,7 +275,7 @@ impl Running {
         broker.stop.request();
         broker.coordinators.stop().await;
         let closing = tokio::task::spawn_blocking(move || {
-            housekeeping.stop();
+            housekeeping.stop(&broker);
             broker.controller.wake();
             // A panic there has been reported by its own hook.
             let _ = controller.join();

@@ -201,3 +201,65 @@ fn new_topics_get_the_partitions_that_the_file_says() -> Outcome {
     assert_eq!(client.metadata(Some("t"))?.topics[0].partitions.len(), 7);
     Ok(())
 }
+
+/// The recovery points that are written down, as `topic partition offset`.
+fn has_recovery_point(broker: &Broker, line: &str) -> bool {
+    let file = broker.data().join("recovery-point-offset-checkpoint");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().any(|found| found == line)
+}
+
+#[test]
+fn flushes_follow_messages_and_time_and_otherwise_are_left_to_the_system() -> Outcome {
+    let scratch = Scratch::new("settings");
+    let broker = Broker::start(scratch.path(), &["log.flush.offset.checkpoint.interval.ms=10"])?;
+    let mut client = broker.connect()?;
+    let topics = [
+        ("each", &[("flush.messages", "1")][..]),
+        ("timed", &[("flush.ms", "30")]),
+        ("lazy", &[]),
+    ];
+    for (topic, configs) in topics {
+        client.create_topic(topic, 1, configs)?;
+        for acks in [-1, 1, -1] {
+            assert_eq!(client.produce(topic, 0, batch(&[b"value"]), acks)?.0, ErrorCode::None);
+        }
+        assert_eq!(client.offset_at(topic, 0, -1)?, 3, "{topic}");
+    }
+    eventually(|| Ok(has_recovery_point(&broker, "each 0 3") && has_recovery_point(&broker, "timed 0 3")))?;
+    assert!(has_recovery_point(&broker, "lazy 0 0"));
+
+    // For all brokers, at run time.
+    let every = [("log.flush.interval.messages", Some("2"))];
+    client.alter_configs(ConfigResourceKind::Broker, "", &every)?;
+    client.produce("lazy", 0, batch(&[b"a", b"b"]), -1)?;
+    eventually(|| Ok(has_recovery_point(&broker, "lazy 0 5")))
+}
+
+#[test]
+fn produces_that_wait_for_the_disk_are_answered_in_order_and_by_all_partitions() -> Outcome {
+    use ottla_protocol::messages::{ProduceRequest, produce_request::PartitionProduceData};
+    let scratch = Scratch::new("settings");
+    let broker = Broker::start(scratch.path(), &["log.flush.interval.messages=1"])?;
+    let mut client = broker.connect()?;
+    client.create_topic("t", 4, &[])?;
+    let mut request = ottla_tests::client::produce_request("t", 0, batch(&[b"value"]), -1);
+    request.topic_data[0]
+        .partition_data
+        .extend((1..4).map(|index| PartitionProduceData {
+            index,
+            records: Some(batch(&[b"value"])),
+        }));
+    let sent: Vec<i32> = (0..20).map(|_| client.send(&request, 9)).collect::<Result<_, _>>()?;
+    for (offset, correlation_id) in (0..).zip(sent) {
+        let response = client.receive::<ProduceRequest>(9, correlation_id)?;
+        for answer in &response.responses[0].partition_responses {
+            assert_eq!((answer.error_code, answer.base_offset), (0, offset));
+        }
+    }
+    // Without an answer nobody waits, and what is behind it is not held up.
+    request.acks = 0;
+    client.send(&request, 9)?;
+    eventually(|| Ok(client.offset_at("t", 3, -1)? == 21))?;
+    Ok(())
+}

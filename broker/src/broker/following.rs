@@ -2,6 +2,7 @@
 
 use super::Broker;
 use crate::{
+    config::TopicSettings,
     log_store::LogStoreError,
     partitions::{Partition, Wanted},
 };
@@ -49,7 +50,7 @@ impl Broker {
             named
         };
         for topic in touched {
-            let settings = self.topic_settings(image, &topic.name);
+            let settings = self.settings_of(image, topic);
             for partition in self.partitions.of_topic(topic.id) {
                 partition.set_settings(settings.clone());
             }
@@ -63,7 +64,7 @@ impl Broker {
     }
 
     fn lead_topic(&self, image: &MetadataImage, topic: &TopicImage) {
-        let settings = self.topic_settings(image, &topic.name);
+        let settings = self.settings_of(image, topic);
         for (index, partition) in topic.partitions() {
             if !partition.replicas.contains(&self.node_id) {
                 continue;
@@ -79,6 +80,14 @@ impl Broker {
                 tracing::error!(topic = %topic.name, partition = index, %error, "the partition is not served");
             }
         }
+    }
+
+    fn settings_of(&self, image: &MetadataImage, topic: &TopicImage) -> TopicSettings {
+        let settings = self.topic_settings(image, &topic.name);
+        if settings.flush_interval().is_some() {
+            self.housekeeper.look();
+        }
+        settings
     }
 
     fn drop_topic(&self, id: Uuid) {
