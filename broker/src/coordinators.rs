@@ -16,7 +16,10 @@ use ottla_protocol::{
 };
 use ottla_replication::{config::Layers, image::TopicImage};
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// The topic that holds groups and offsets.
@@ -113,7 +116,7 @@ impl Coordinators {
             .topics()
             .by_name(OFFSETS_TOPIC)
             .map_or(1, |topic| partition_count(topic));
-        let mut by_partition: HashMap<i32, Vec<Str>> = HashMap::new();
+        let mut by_partition: BTreeMap<i32, Vec<Str>> = BTreeMap::new();
         for group in groups {
             let index = partition_for(group, partitions);
             by_partition.entry(index).or_default().push(group.clone());

@@ -271,6 +271,44 @@ mod tests {
         assert!(TABLE.windows(2).all(|pair| pair[0].key < pair[1].key));
     }
 
+    /// The table of docs/protocol.md, a line per API of Apache Kafka 4.4.
+    fn documented() -> String {
+        let line = |key: &ApiKey| {
+            let known = key.versions();
+            match entry(*key) {
+                Some(entry) => {
+                    let (first, last) = (entry.served.first, entry.served.last);
+                    format!("| {} | {} | {first}-{last} |\n", *key as i16, key.name())
+                }
+                None => format!(
+                    "| {} | {} | not yet (schema {}-{}) |\n",
+                    *key as i16,
+                    key.name(),
+                    known.first,
+                    known.last
+                ),
+            }
+        };
+        ApiKey::ALL.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_documents_say_what_is_served() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
+        let text = std::fs::read_to_string(path).expect("docs/protocol.md exists");
+        let (_, rest) = text.split_once("|---|---|---|\n").expect("it has the table");
+        let table: String = rest
+            .lines()
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(
+            table,
+            documented(),
+            "replace the table in docs/protocol.md by the right-hand side"
+        );
+    }
+
     #[test]
     fn served_versions_are_within_the_schemas() {
         for entry in TABLE {

@@ -56,6 +56,18 @@ fn members_get_the_very_bytes_that_the_leader_gave_also_when_they_ask_again() {
 }
 
 #[test]
+fn what_a_follower_brings_as_assignment_is_ignored() {
+    let mut driver = Driver::new();
+    let leader = driver.stable_alone(&["range"]);
+    let (follower, _) = driver.join_new(&["range"]);
+    driver.send_join(&join(&leader, &["range"]));
+    let waiting = driver.send_sync(&sync(&follower, 2, &[(&follower, "mine"), (&leader, "mine")]));
+    assert!(driver.is_waiting(waiting));
+    driver.send_sync(&sync(&leader, 2, &[(&leader, "one"), (&follower, "two")]));
+    assert_eq!(driver.synced(waiting).assignment, "two");
+}
+
+#[test]
 fn a_member_that_the_leader_left_out_gets_empty_bytes() {
     let mut driver = Driver::new();
     let leader = driver.stable_alone(&["range"]);

@@ -59,6 +59,21 @@ fn a_static_member_that_returns_keeps_its_assignment_without_a_rebalance() {
 }
 
 #[test]
+fn the_session_of_a_returned_static_member_runs_out_like_any_other() {
+    let mut driver = Driver::new();
+    let (first, _) = stable_pair(&mut driver);
+    driver.pass_ms(8_000);
+    driver.heartbeat(&first, 1);
+    let ticket = driver.send_join(&join_static("i2", &["range", "sticky"]));
+    let id = driver.joined(ticket).member_id;
+    driver.pass_ms(9_999);
+    assert_eq!(driver.heartbeat(&first, 1), ErrorCode::None);
+    driver.pass_ms(1);
+    assert_eq!(driver.heartbeat(&id, 1), ErrorCode::UnknownMemberId);
+    assert_eq!(driver.heartbeat(&first, 1), ErrorCode::RebalanceInProgress);
+}
+
+#[test]
 fn the_former_self_is_fenced_whatever_it_asks() {
     let mut driver = Driver::new();
     let (_, former) = stable_pair(&mut driver);
