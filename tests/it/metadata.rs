@@ -261,7 +261,10 @@ fn damage_of_what_was_committed_stops_the_start_and_is_named() -> Outcome {
     fs::write(&log, damaged)?;
     let said = refusal(broker.data(), &[])?;
     let place = format!("{} is damaged at byte {first}", log.display());
-    assert!(said.contains(&place) && said.contains("bring the file back"), "{said}");
+    assert!(
+        said.contains(&place) && said.contains("move all *.log files away"),
+        "{said}"
+    );
     fs::write(&log, whole)?;
 
     let newest = snapshots(&broker)?.pop().context("a snapshot")?;
@@ -274,6 +277,50 @@ fn damage_of_what_was_committed_stops_the_start_and_is_named() -> Outcome {
     );
     fs::remove_file(&newest)?;
     broker.restart()
+}
+
+#[test]
+fn the_ways_out_of_damage_lead_out() -> Outcome {
+    for is_clean in [true, false] {
+        let scratch = Scratch::new("metadata");
+        let mut broker = Broker::start(scratch.path(), &[])?;
+        broker.connect()?.create_topic("first", 2, &[])?;
+        let log = files(&metadata_dir(&broker), "log")?.pop().context("a segment")?;
+        let first = batches(&fs::read(&log)?)
+            .map_while(Result::ok)
+            .map(|(_, batch)| batch.len())
+            .sum::<usize>();
+        broker.connect()?.create_topic("second", 2, &[])?;
+        broker.connect()?.create_topic("third", 2, &[])?;
+        if is_clean {
+            assert!(broker.stop()?.success());
+        } else {
+            broker.kill()?;
+        }
+        let mut damaged = fs::read(&log)?;
+        damaged[first + 70] ^= 1;
+        fs::write(&log, &damaged)?;
+        let said = refusal(broker.data(), &[])?;
+        assert!(
+            said.contains(&format!("byte {first}")) && said.contains("cut the file there"),
+            "{said}"
+        );
+        fs::write(&log, &damaged[..first])?;
+        fs::remove_file(broker.data().join("replication-offset-checkpoint"))
+            .or_else(|error| if is_clean { Err(error) } else { Ok(()) })?;
+        broker.restart()?;
+        let metadata = broker.connect()?.metadata(None)?;
+        let topics: Vec<_> = metadata
+            .topics
+            .iter()
+            .filter_map(|topic| topic.name.as_deref())
+            .collect();
+        assert_eq!(topics, ["first"]);
+        broker.connect()?.create_topic("fourth", 1, &[])?;
+        broker.kill_and_restart()?;
+        assert_eq!(broker.connect()?.metadata(None)?.topics.len(), 2);
+    }
+    Ok(())
 }
 
 #[test]

@@ -86,10 +86,6 @@ impl Partition {
         self.leader_epoch.store(epoch.0, Ordering::Release);
     }
 
-    pub(crate) fn settings(&self) -> Arc<TopicSettings> {
-        self.settings.load_full()
-    }
-
     pub(crate) fn set_settings(&self, settings: TopicSettings) {
         self.log.set_config(settings.log_config());
         self.flush_messages

@@ -25,15 +25,23 @@ pub(crate) struct Damage {
     pub(super) way_out: &'static str,
 }
 
-/// For damage of the log.
-const RESTORE_LOG: &str = "bring the file back from a copy; to go on with what is before that byte, and without \
-     every change of metadata that is behind it, cut the file there and remove replication-offset-checkpoint";
+/// For damage of the log behind the newest snapshot.
+const CUT_LOG: &str = "bring the file back from a copy; or, without every change of metadata behind that byte, cut the file \
+     there, remove later segments and replication-offset-checkpoint";
+/// For damage of the log before the newest snapshot.
+const LEAVE_LOG: &str = "bring the file back from a copy; or, without what is behind the newest snapshot, move all *.log files \
+     away";
 /// For damage of a snapshot.
 pub(super) const RESTORE_SNAPSHOT: &str = "bring the file back from a copy, or move it away: the log and the snapshot before \
      it have the same metadata";
 
-/// Checks the segments in `dir`. `committed_end`: everything before this offset is known to have been committed.
-pub(super) fn check_segments(dir: &Path, committed_end: Offset) -> Result<(), super::MetadataLogError> {
+/// Checks the segments in `dir`. `committed_end`: everything before this offset is known to have been committed;
+/// `snapshot_end`: where the newest snapshot ends.
+pub(super) fn check_segments(
+    dir: &Path,
+    committed_end: Offset,
+    snapshot_end: Offset,
+) -> Result<(), super::MetadataLogError> {
     let mut torn: Option<Damage> = None;
     for path in segments(dir).map_err(|error| io_error(dir, error))? {
         let bytes = fs::read(&path).map_err(|error| io_error(&path, error))?;
@@ -47,7 +55,7 @@ pub(super) fn check_segments(dir: &Path, committed_end: Offset) -> Result<(), su
             path,
             position,
             fault,
-            way_out: RESTORE_LOG,
+            way_out: way_out(next_offset, snapshot_end),
         };
         match is_last_batch {
             true => torn = Some(damage),
@@ -60,7 +68,15 @@ pub(super) fn check_segments(dir: &Path, committed_end: Offset) -> Result<(), su
     Ok(())
 }
 
-/// Damage that was found when the batch at `offset` was read: where it stands.
+fn way_out(damaged_offset: Offset, snapshot_end: Offset) -> &'static str {
+    if damaged_offset < snapshot_end {
+        LEAVE_LOG
+    } else {
+        CUT_LOG
+    }
+}
+
+/// Damage that was found when the batch at `offset` was read, which lies behind the newest snapshot: where it stands.
 pub(super) fn damage_at(dir: &Path, offset: Offset, fault: BatchFault) -> Damage {
     let segments = segments(dir).unwrap_or_default();
     let segment = segments.into_iter().rfind(|path| base_offset(path) <= offset);
@@ -75,7 +91,7 @@ pub(super) fn damage_at(dir: &Path, offset: Offset, fault: BatchFault) -> Damage
         position: before.map(|(_, batch)| batch.len()).sum(),
         path: segment.unwrap_or_else(|| dir.into()),
         fault,
-        way_out: RESTORE_LOG,
+        way_out: CUT_LOG,
     }
 }
 
@@ -167,7 +183,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("ottla-check-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&dir).expect("a new folder");
         fs::write(dir.join("00000000000000000000.log"), bytes).expect("a new file");
-        let checked = check_segments(&dir, committed_end);
+        let checked = check_segments(&dir, committed_end, 0);
         fs::remove_dir_all(&dir).expect("the folder is there");
         checked.map_err(|error| match error {
             super::super::MetadataLogError::Damaged(damage) => (damage.position, damage.to_string()),

@@ -94,8 +94,9 @@ impl MetadataLog {
         let dir = logs.metadata_log_dir();
         let stored = files::read_quorum_state(&dir)?;
         check_owner(&dir, stored, me.id)?;
-        check::check_segments(&dir, logs.committed_metadata_end())?;
         let snapshots = files::list_snapshots(&dir)?;
+        let snapshot_end = snapshots.last().map_or(0, |newest| newest.end_offset);
+        check::check_segments(&dir, logs.committed_metadata_end(), snapshot_end)?;
         let log = logs.open_metadata_log(settings.log)?;
         if snapshots.is_empty() && log.log_end_offset() == 0 {
             begin_directory(logs, &dir, &me, settings, now_ms)?;
