@@ -114,6 +114,73 @@ impl Snapshots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ottla_protocol::{
+        ids::LeaderEpoch,
+        records::{BatchBuilder, NewRecord},
+    };
+    use ottla_storage::{Append, AppendOrigin, LogConfig, LogOptions, disk::RealDisk};
+    use std::{fs, sync::Arc};
+
+    /// A log of 100 batches in many segments.
+    fn log(dir: &Path) -> Log {
+        let config = LogConfig {
+            segment_bytes: 1000,
+            is_deleted: false,
+            file_delete_delay_ms: 0,
+            ..LogConfig::default()
+        };
+        let options = LogOptions {
+            config,
+            ..LogOptions::default()
+        };
+        let log = Log::open(Arc::new(RealDisk::new()), dir, &options).expect("a new log");
+        for _ in 0..100 {
+            let mut batch = BatchBuilder::new();
+            batch.append(&NewRecord::of(1, b"key", &[0; 100]));
+            let append = Append {
+                batches: &batch.build(),
+                leader_epoch: LeaderEpoch(1),
+                origin: AppendOrigin::Coordinator,
+                now_ms: 1,
+                log_append_time: None,
+            };
+            log.append(append).expect("room");
+        }
+        log.set_high_watermark(100);
+        log
+    }
+
+    #[test]
+    fn two_snapshots_stay_and_the_log_from_the_older_one_on() {
+        let dir = std::env::temp_dir().join(format!("ottla-snapshots-{}", uuid::Uuid::new_v4()));
+        let log = log(&dir);
+        let ids = [10, 40, 70].map(|end_offset| SnapshotId {
+            end_offset,
+            epoch: LeaderEpoch(1),
+        });
+        for id in ids {
+            files::write_snapshot(&dir, id, b"any").expect("room");
+        }
+        let policy = SnapshotPolicy {
+            record_bytes_max: 1,
+            interval_ms_max: 0,
+        };
+        let retained = |bytes_max| {
+            let retention = MetadataRetention { bytes_max, ms_max: -1 };
+            let snapshots = Snapshots::new(&dir, policy, retention, 0);
+            snapshots.retain(&log, 2).expect("the disk works");
+            (files::list_snapshots(&dir).expect("listable"), log.log_start_offset())
+        };
+        assert_eq!(retained(-1), (ids[1..].to_vec(), 0));
+        let segments = log.segment_count();
+        assert_eq!(retained(0), (ids[1..].to_vec(), 40));
+        let first = log.first_segment_offset();
+        assert!(
+            (30..=40).contains(&first) && log.segment_count() < segments,
+            "it begins at {first}"
+        );
+        fs::remove_dir_all(&dir).expect("the folder is there");
+    }
 
     #[test]
     fn the_log_goes_by_size_or_by_age_and_without_limits_never() {
