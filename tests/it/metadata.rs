@@ -20,8 +20,11 @@ use ottla_tests::{
 use std::{
     collections::BTreeSet,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Output,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
 };
 
 type Outcome = ottla_tests::Result<()>;
@@ -170,6 +173,69 @@ fn what_an_admin_made_is_there_after_stops_and_kills() -> Outcome {
         assert_eq!(quorum.current_voters.len(), 1);
         assert_eq!(quorum.high_watermark, quorum.current_voters[0].log_end_offset);
         quorum_epoch = quorum.leader_epoch;
+    }
+    Ok(())
+}
+
+/// Creates topics until the broker is gone; returns those that it acknowledged.
+fn create_until_gone(address: SocketAddr, round: usize, acknowledged: &AtomicUsize) -> Vec<String> {
+    let mut created = Vec::new();
+    let Ok(mut client) = Client::connect(address) else {
+        return created;
+    };
+    for number in 0.. {
+        let name = format!("t-{round}-{number}");
+        if client.create_topic(&name, 3, &[("retention.ms", "1234567")]).is_err() {
+            break;
+        }
+        created.push(name);
+        acknowledged.fetch_add(1, Ordering::Release);
+    }
+    created
+}
+
+#[test]
+fn topics_that_were_acknowledged_are_there_after_kills_in_the_middle_of_it() -> Outcome {
+    let scratch = Scratch::new("metadata");
+    let mut broker = Broker::start(scratch.path(), &[SNAPSHOT_OFTEN])?;
+    let mut expected = BTreeSet::new();
+    for round in 0..8 {
+        let (address, acknowledged) = (broker.address(), AtomicUsize::new(0));
+        let created = thread::scope(|scope| {
+            let creating = scope.spawn(|| create_until_gone(address, round, &acknowledged));
+            while acknowledged.load(Ordering::Acquire) < 3 + round && !creating.is_finished() {
+                thread::yield_now();
+            }
+            broker.kill()?;
+            creating
+                .join()
+                .map_err(|_| anyhow::anyhow!("the creating thread panicked"))
+        })?;
+        ensure!(
+            created.len() >= 3,
+            "round {round}: it ended by itself after {created:?}"
+        );
+        expected.extend(created);
+        broker.restart()?;
+        let metadata = broker.connect()?.metadata(None)?;
+        let found: BTreeSet<_> = metadata
+            .topics
+            .iter()
+            .filter_map(|topic| topic.name.as_deref())
+            .collect();
+        for name in &expected {
+            assert!(found.contains(name.as_str()), "round {round}: {name} is gone");
+        }
+        // Whole or not at all, also those whose answer was cut off.
+        for topic in &metadata.topics {
+            let leaders: Vec<_> = topic.partitions.iter().map(|partition| partition.leader_id).collect();
+            assert_eq!(leaders, [1, 1, 1], "round {round}: {:?}", topic.name);
+            let configs = broker
+                .connect()?
+                .describe_configs(ConfigResourceKind::Topic, topic.name.as_deref().unwrap_or_default())?;
+            let retention = configs.iter().find(|config| config.name == "retention.ms");
+            assert_eq!(retention.and_then(|config| config.value.as_deref()), Some("1234567"));
+        }
     }
     Ok(())
 }
