@@ -263,3 +263,45 @@ fn produces_that_wait_for_the_disk_are_answered_in_order_and_by_all_partitions()
     eventually(|| Ok(client.offset_at("t", 3, -1)? == 21))?;
     Ok(())
 }
+
+#[test]
+fn idle_connections_and_large_requests_and_answers_have_the_limits_of_the_file() -> Outcome {
+    let scratch = Scratch::new("settings");
+    let limits = [
+        "connections.max.idle.ms=300",
+        "fetch.max.bytes=1024",
+        "socket.request.max.bytes=20000",
+    ];
+    let broker = Broker::start(scratch.path(), &limits)?;
+    let mut client = broker.connect()?;
+    client.create_topic("t", 1, &[])?;
+    for _ in 0..3 {
+        client.produce("t", 0, batch(&[&vec![b'x'; 1000]]), -1)?;
+    }
+    let begin = Instant::now();
+    let fetched = client.fetch("t", 0, 0, 0)?;
+    let records = fetched.responses[0].partitions[0]
+        .records
+        .as_ref()
+        .map_or(0, |records| records.len());
+    assert!(
+        (1000..2000).contains(&records),
+        "one batch of three, not {records} bytes"
+    );
+
+    assert!(client.is_closed_in_silence()?, "an idle connection is closed");
+    assert!(
+        begin.elapsed() >= Duration::from_millis(300),
+        "after {:?}",
+        begin.elapsed()
+    );
+
+    let mut client = broker.connect()?;
+    let large = ottla_tests::client::produce_request("t", 0, batch(&[&vec![b'x'; 30_000]]), -1);
+    client.send(&large, 9)?;
+    assert!(
+        client.is_closed_in_silence()?,
+        "a request that is too large is not read"
+    );
+    Ok(())
+}

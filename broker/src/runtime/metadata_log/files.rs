@@ -104,8 +104,12 @@ fn write_whole(path: &Path, contents: &[u8]) -> Result<(), QuorumFileError> {
         fs::rename(&part, path)?;
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
-    write().map_err(|error| QuorumFileError::Io {
-        path: path.into(),
-        error,
+    write().map_err(|error| {
+        // A full disk is not made fuller by each attempt; if this fails too, the next start removes it.
+        let _ = fs::remove_file(&part);
+        QuorumFileError::Io {
+            path: path.into(),
+            error,
+        }
     })
 }

@@ -74,20 +74,23 @@ impl Snapshots {
             .is_due(i64::try_from(since.bytes).unwrap_or(i64::MAX), age_ms)
     }
 
-    /// Writes the snapshot of `image`.
+    /// Writes the snapshot of `image`. If that fails, the next attempt comes when another would have been due.
     pub(super) fn write(
         &self,
         image: &MetadataImage,
         voters: &VoterSet,
         now_ms: TimestampMs,
     ) -> Result<(), MetadataLogError> {
-        let id = SnapshotId::of(image.position);
-        files::write_snapshot(&self.dir, id, &snapshot_bytes(image, voters, now_ms)?)?;
         *self.since.lock() = Since {
             bytes: 0,
             at: Instant::now(),
         };
-        Ok(())
+        let contents = snapshot_bytes(image, voters, now_ms)?;
+        Ok(files::write_snapshot(
+            &self.dir,
+            SnapshotId::of(image.position),
+            &contents,
+        )?)
     }
 
     /// Removes all but the newest snapshots, and from the log what lies before the oldest of them, as far as retention
