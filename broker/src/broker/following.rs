@@ -50,10 +50,11 @@ impl Broker {
             named
         };
         for topic in touched {
-            let settings = self.settings_of(image, topic);
+            let settings = self.topic_settings(image, &topic.name);
             for partition in self.partitions.of_topic(topic.id) {
                 partition.set_settings(settings.clone());
             }
+            self.tell_housekeeping(&settings);
         }
     }
 
@@ -64,7 +65,7 @@ impl Broker {
     }
 
     fn lead_topic(&self, image: &MetadataImage, topic: &TopicImage) {
-        let settings = self.settings_of(image, topic);
+        let settings = self.topic_settings(image, &topic.name);
         for (index, partition) in topic.partitions() {
             if !partition.replicas.contains(&self.node_id) {
                 continue;
@@ -80,14 +81,14 @@ impl Broker {
                 tracing::error!(topic = %topic.name, partition = index, %error, "the partition is not served");
             }
         }
+        self.tell_housekeeping(&settings);
     }
 
-    fn settings_of(&self, image: &MetadataImage, topic: &TopicImage) -> TopicSettings {
-        let settings = self.topic_settings(image, &topic.name);
+    /// Partitions have taken these settings over: if they flush by time, that may be due before anything else.
+    fn tell_housekeeping(&self, settings: &TopicSettings) {
         if settings.flush_interval().is_some() {
             self.housekeeper.look();
         }
-        settings
     }
 
     fn drop_topic(&self, id: Uuid) {

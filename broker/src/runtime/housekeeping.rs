@@ -12,6 +12,9 @@ use std::{
 /// How often producers that have been silent for too long are forgotten; an internal setting of Kafka's.
 const PRODUCER_CHECK_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Signals that may wait: one says as much as many.
+const QUEUE: usize = 1;
+
 enum Signal {
     /// Something may be due earlier than it was.
     Look,
@@ -19,26 +22,22 @@ enum Signal {
 }
 
 /// Where the thread is told of news.
-pub(crate) struct Housekeeper(mpsc::Sender<Signal>);
+pub(crate) struct Housekeeper(mpsc::SyncSender<Signal>);
 
 /// Where it hears of them.
 pub(crate) struct Signals(mpsc::Receiver<Signal>);
 
 /// The two ends, of which the broker has one before the thread starts.
 pub(crate) fn channel() -> (Housekeeper, Signals) {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(QUEUE);
     (Housekeeper(sender), Signals(receiver))
 }
 
 impl Housekeeper {
     /// A setting was changed by which something may be due earlier.
     pub(crate) fn look(&self) {
-        self.send(Signal::Look);
-    }
-
-    fn send(&self, signal: Signal) {
-        // Without the thread the broker is not open yet, or stops.
-        let _ = self.0.send(signal);
+        // A full queue says the same already; without the thread the broker stops.
+        let _ = self.0.try_send(Signal::Look);
     }
 }
 
@@ -60,7 +59,8 @@ impl Housekeeping {
 
     /// Waits until what is being done is done, and ends.
     pub(crate) fn stop(self, broker: &Broker) {
-        broker.housekeeper.send(Signal::Stop);
+        // The thread has gone only if it has panicked.
+        let _ = broker.housekeeper.0.send(Signal::Stop);
         // A panic there has been reported by its own hook.
         let _ = self.thread.join();
     }
