@@ -91,9 +91,4 @@ impl TopicSettings {
     pub(crate) fn may_delete_records(&self) -> bool {
         self.topic.cleanup_policy.delete || !self.topic.cleanup_policy.compact
     }
-
-    /// `min.insync.replicas`.
-    pub(crate) fn min_insync_replicas(&self) -> i32 {
-        self.topic.min_insync_replicas
-    }
 }

@@ -50,8 +50,6 @@ pub(crate) enum ProduceFailure {
     Invalid(#[from] ProduceError),
     #[error(transparent)]
     NotAppended(#[from] AppendError),
-    #[error("there are fewer in-sync replicas than min.insync.replicas")]
-    NotEnoughReplicas,
 }
 
 impl Partition {
@@ -134,9 +132,6 @@ impl Partition {
     pub(crate) fn produce(self: &Arc<Self>, records: Bytes, allow_zstd: bool) -> Result<Placed, ProduceFailure> {
         let now_ms = crate::clock::now_ms();
         let settings = self.settings.load();
-        if settings.min_insync_replicas() > 1 {
-            return Err(ProduceFailure::NotEnoughReplicas);
-        }
         let validated = validate_produce(records, &settings.produce_rules(now_ms, allow_zstd))?;
         let append = Append {
             batches: &validated.batch,
