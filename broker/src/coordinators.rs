@@ -102,10 +102,7 @@ impl Coordinators {
     ) -> Result<Vec<R>, ErrorCode> {
         let look = Arc::new(look);
         let partitions = led_partitions(broker);
-        let shards: Vec<ShardHandle> = partitions
-            .iter()
-            .map(|partition| self.shard(partition))
-            .collect();
+        let shards: Vec<ShardHandle> = partitions.iter().map(|partition| self.shard(partition)).collect();
         let mut seen = Vec::with_capacity(shards.len());
         for shard in shards {
             let look = look.clone();

@@ -31,7 +31,7 @@ const READ_COMMITTED: i8 = 1;
 /// Where the partitions of a request are kept while it is answered.
 enum Holder {
     /// A fetch without a session, or one for which there was no room.
-    Alone(Box<Mutex<Fetching>>),
+    Alone(Mutex<Box<Fetching>>),
     /// The first, full fetch of a session.
     Opened(Arc<Mutex<Session>>),
     Resumed(Arc<Mutex<Session>>),
@@ -119,10 +119,10 @@ fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Ho
             if id != NO_SESSION {
                 broker.fetch_sessions.close(id);
             }
-            let mut fetching = Fetching::new();
+            let mut fetching = Box::new(Fetching::new());
             apply(broker, &mut fetching, request, uses_topic_ids);
             if epoch == FINAL_EPOCH || fetching.len() == 0 {
-                return Ok(Holder::Alone(Box::new(Mutex::new(fetching))));
+                return Ok(Holder::Alone(Mutex::new(fetching)));
             }
             Ok(
                 match broker.fetch_sessions.open(fetching, uses_topic_ids, Instant::now()) {
@@ -130,7 +130,7 @@ fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Ho
                         session.lock().fetching.register();
                         Holder::Opened(session)
                     }
-                    Err(fetching) => Holder::Alone(Box::new(Mutex::new(fetching))),
+                    Err(fetching) => Holder::Alone(Mutex::new(fetching)),
                 },
             )
         }
@@ -146,7 +146,7 @@ fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Ho
             if is_empty {
                 // A session without partitions serves nobody: the client is told that it has none (KIP-227).
                 broker.fetch_sessions.close(id);
-                return Ok(Holder::Alone(Box::new(Mutex::new(Fetching::new()))));
+                return Ok(Holder::Alone(Mutex::new(Box::new(Fetching::new()))));
             }
             Ok(Holder::Resumed(session))
         }
