@@ -81,6 +81,16 @@ impl Client {
         Ok(self.socket.write_all(bytes)?)
     }
 
+    /// Reads one frame, without its length; `None` if the broker closes the connection instead.
+    pub fn receive_unless_closed(&mut self) -> crate::Result<Option<Bytes>> {
+        match self.socket.peek(&mut [0; 1]) {
+            Ok(0) => Ok(None),
+            Ok(_) => self.receive_raw().map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error).context("no answer"),
+        }
+    }
+
     /// Reads one frame, without its length.
     pub fn receive_raw(&mut self) -> crate::Result<Bytes> {
         let mut length = [0; 4];
