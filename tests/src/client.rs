@@ -76,6 +76,16 @@ impl Client {
         Ok(response)
     }
 
+    /// How long the broker may read nothing of what is sent before sending fails.
+    pub fn give_up_writing_after(&mut self, patience: Duration) -> crate::Result<()> {
+        Ok(self.socket.set_write_timeout(Some(patience))?)
+    }
+
+    /// Says that nothing more will be sent; answers still come.
+    pub fn end(&mut self) -> crate::Result<()> {
+        Ok(self.socket.shutdown(std::net::Shutdown::Write)?)
+    }
+
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> crate::Result<()> {
         Ok(self.socket.write_all(bytes)?)

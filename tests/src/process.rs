@@ -207,6 +207,19 @@ impl Broker {
     }
 }
 
+/// Asks until it is so.
+///
+/// # Errors
+/// It has not come to be so after 30 s, or asking failed.
+pub fn eventually(mut is_so: impl FnMut() -> crate::Result<bool>) -> crate::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so()? {
+        ensure!(Instant::now() < deadline, "it never came to be so");
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         // It may have ended by itself.

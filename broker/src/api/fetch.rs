@@ -52,6 +52,11 @@ impl Holder {
         })
     }
 
+    /// Nothing is asked for: there is nothing to wait for.
+    fn is_empty(&self) -> bool {
+        self.with(|fetching| fetching.len() == 0)
+    }
+
     fn session_id(&self) -> i32 {
         match self {
             Self::Alone(_) => NO_SESSION,
@@ -87,18 +92,23 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
 /// Looks again whenever there are news, until there is enough, an error, or the time is up.
 async fn look_until_enough(broker: &Arc<Broker>, holder: &Holder, limits: Limits, max_wait: Duration) -> Look {
     let deadline = tokio::time::Instant::now() + max_wait;
-    let mut look = holder.look(broker, limits);
-    if is_enough(&look, limits) || max_wait.is_zero() {
-        return look;
+    // A look holds records, so none is kept while this waits.
+    {
+        let look = holder.look(broker, limits);
+        if is_enough(&look, limits) || max_wait.is_zero() || holder.is_empty() {
+            return look;
+        }
     }
     let interest = holder.with(|fetching| {
         fetching.register();
         fetching.interest.clone()
     });
     loop {
-        look = holder.look(broker, limits);
-        if is_enough(&look, limits) {
-            return look;
+        {
+            let look = holder.look(broker, limits);
+            if is_enough(&look, limits) {
+                return look;
+            }
         }
         if tokio::time::timeout_at(deadline, interest.news()).await.is_err() {
             return holder.look(broker, limits);

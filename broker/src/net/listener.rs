@@ -60,7 +60,9 @@ impl Listener {
         let open = broker.open_connections.fetch_add(1, Ordering::Relaxed);
         let guard = ConnectionGuard(broker.clone());
         if open >= broker.config.max_connections {
-            tracing::warn!(client = %address, limit = broker.config.max_connections, "max.connections reached");
+            broker
+                .log_limits
+                .too_many_connections(address, broker.config.max_connections);
             return;
         }
         if let Err(error) = stream.set_nodelay(true) {

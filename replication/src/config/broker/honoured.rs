@@ -28,6 +28,7 @@ const HONOURED: &[&str] = &[
     "compression.lz4.level",
     "compression.type",
     "compression.zstd.level",
+    "connections.max.idle.ms",
     "controller.listener.names",
     "default.replication.factor",
     "delete.topic.enable",
