@@ -9,7 +9,7 @@ use super::table::Call;
 use crate::{
     broker::Broker,
     fetching::{
-        Fetching, Limits, Look, TopicRef,
+        Fetching, Limits, Look, PARTITIONS_MAX, TopicRef,
         session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, Session},
     },
 };
@@ -124,6 +124,9 @@ fn is_enough(look: &Look, limits: Limits) -> bool {
 fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Holder, ErrorCode> {
     let uses_topic_ids = call.version >= TOPIC_IDS_FROM;
     let (id, epoch) = (request.session_id, request.session_epoch);
+    if request.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>() > PARTITIONS_MAX {
+        return Err(ErrorCode::InvalidRequest);
+    }
     match epoch {
         INITIAL_EPOCH | FINAL_EPOCH => {
             if id != NO_SESSION {
@@ -148,12 +151,16 @@ fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Ho
             let session = broker
                 .fetch_sessions
                 .resume(id, epoch, uses_topic_ids, Instant::now())?;
-            let is_empty = {
+            let partitions = {
                 let fetching = &mut session.lock().fetching;
                 apply(broker, fetching, request, uses_topic_ids);
-                fetching.len() == 0
+                fetching.len()
             };
-            if is_empty {
+            if partitions > PARTITIONS_MAX {
+                broker.fetch_sessions.close(id);
+                return Err(ErrorCode::FetchSessionIdNotFound);
+            }
+            if partitions == 0 {
                 // A session without partitions serves nobody: the client is told that it has none (KIP-227).
                 broker.fetch_sessions.close(id);
                 return Ok(Holder::Alone(Mutex::new(Box::new(Fetching::new()))));
