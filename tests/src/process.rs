@@ -129,6 +129,11 @@ impl Broker {
         Ok(self.status_number("RssAnon:")? * 1024)
     }
 
+    /// The most memory that it had at once, files it maps included (VmHWM).
+    pub fn peak_bytes(&self) -> crate::Result<usize> {
+        Ok(self.status_number("VmHWM:")? * 1024)
+    }
+
     /// How many threads it runs.
     pub fn thread_count(&self) -> crate::Result<usize> {
         self.status_number("Threads:")
