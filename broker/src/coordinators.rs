@@ -30,6 +30,7 @@ const LOADING: usize = 2;
 
 /// The coordinators of this broker.
 pub(crate) struct Coordinators {
+    config: GroupsConfig,
     shards: Mutex<HashMap<(Uuid, i32), Running>>,
     stop: Arc<Stop>,
     loading: Arc<Semaphore>,
@@ -40,22 +41,26 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-impl Default for Coordinators {
-    fn default() -> Self {
+impl Coordinators {
+    pub(crate) fn new(layers: Layers<'_>) -> Self {
         Self {
+            config: groups_config(layers),
             shards: Mutex::default(),
             stop: Arc::default(),
             loading: Arc::new(Semaphore::new(LOADING)),
         }
     }
-}
 
-impl Coordinators {
+    /// The settings that groups are held against.
+    pub(crate) fn config(&self) -> &GroupsConfig {
+        &self.config
+    }
+
     /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
     pub(crate) fn start(&self, broker: &Broker) {
         for partition in led_partitions(broker) {
             if partition.log.log_end_offset() > partition.log.log_start_offset() {
-                self.shard(broker, &partition);
+                self.shard(&partition);
             }
         }
     }
@@ -97,10 +102,7 @@ impl Coordinators {
     ) -> Result<Vec<R>, ErrorCode> {
         let look = Arc::new(look);
         let partitions = led_partitions(broker);
-        let shards: Vec<ShardHandle> = partitions
-            .iter()
-            .map(|partition| self.shard(broker, partition))
-            .collect();
+        let shards: Vec<ShardHandle> = partitions.iter().map(|partition| self.shard(partition)).collect();
         let mut seen = Vec::with_capacity(shards.len());
         for shard in shards {
             let look = look.clone();
@@ -150,11 +152,11 @@ impl Coordinators {
         let index = partition_for(group, partition_count(topic));
         let partition = broker.partitions.by_id(topic.id, index);
         let led = partition.filter(|partition| is_led(broker, partition));
-        Ok(self.shard(broker, &led.ok_or(ErrorCode::NotCoordinator)?))
+        Ok(self.shard(&led.ok_or(ErrorCode::NotCoordinator)?))
     }
 
     /// The shard of a partition; one that has ended is replaced.
-    fn shard(&self, broker: &Broker, partition: &Arc<Partition>) -> ShardHandle {
+    fn shard(&self, partition: &Arc<Partition>) -> ShardHandle {
         let mut shards = self.shards.lock();
         let key = (partition.topic_id, partition.index);
         if let Some(running) = shards.get(&key).filter(|running| !running.handle.has_ended()) {
@@ -162,7 +164,7 @@ impl Coordinators {
         }
         let (handle, task) = coordinator_shard::start(Setting {
             partition: partition.clone(),
-            config: groups_config(broker.config.layers()),
+            config: self.config.clone(),
             stop: self.stop.clone(),
             loading: self.loading.clone(),
         });

@@ -25,6 +25,10 @@ use std::{
     sync::Arc,
 };
 
+/// Partitions that one fetch, or one session, may ask for. Each costs the broker some 800 bytes until it is answered,
+/// and a client 33: more than a broker can have of them is no fetch but an attack.
+pub(crate) const PARTITIONS_MAX: usize = 100_000;
+
 /// How a partition is named in a request: by topic id from version 13 on, by name before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum TopicRef {

@@ -19,6 +19,7 @@
 //!
 //! Elsewhere: routing a group to its partition's leader, authorisation, and whether a topic exists (the broker).
 
+mod admission;
 mod classic;
 mod config;
 mod delete_groups;
@@ -30,6 +31,7 @@ mod partition;
 mod record;
 mod timers;
 
+pub use admission::{check_group_id, check_join_group};
 pub use config::GroupsConfig;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;

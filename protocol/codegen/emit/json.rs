@@ -1,6 +1,11 @@
 //! Writes how a structure renders as JSON.
 
-use super::{Context, names::{camel, identifier}, put, types::differs};
+use super::{
+    Context,
+    names::{camel, identifier},
+    put,
+    types::differs,
+};
 use crate::parse::{Structure, Type};
 use std::fmt::Write;
 

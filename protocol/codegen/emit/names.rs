@@ -1,6 +1,5 @@
 //! Names as Rust and as JSON want them.
 
-
 pub(super) fn identifier(name: &str) -> String {
     match name {
         "type" | "match" | "ref" | "use" | "where" => format!("r#{name}"),

@@ -1,6 +1,7 @@
 //! OffsetDelete, and the end of a topic.
 
 use crate::{
+    admission::check_group_id,
     classic::{ClassicGroup, GroupState},
     groups::Groups,
     outcome::{Actions, CoordinatorRecord, Reply, Ticket},
@@ -41,9 +42,7 @@ impl Groups {
     }
 
     fn group_to_delete_from(&self, group_id: &Str) -> Result<&ClassicGroup, ErrorCode> {
-        if group_id.is_empty() {
-            return Err(ErrorCode::InvalidGroupId);
-        }
+        check_group_id(group_id)?;
         let group = self.classic.get(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
         if group.state != GroupState::Empty && !group.is_consumer_group() {
             // What its members use is not known here.
