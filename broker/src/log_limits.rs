@@ -47,7 +47,7 @@ impl LogLimits {
         }
     }
 
-    /// A client that was not let in because of `max.connections`.
+    /// A connection that was not taken because there are `limit` of them.
     pub(crate) fn too_many_connections(&self, client: SocketAddr, limit: usize) {
         if let Some(left_out) = self.too_many_connections.admit(Instant::now()) {
             tracing::warn!(%client, limit, left_out, "max.connections reached");

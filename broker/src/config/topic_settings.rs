@@ -8,6 +8,7 @@ use ottla_replication::config::{
     CompressionType, ConfigValues, Layers, TimestampType as ConfiguredTimestamp, TopicConfig,
 };
 use ottla_storage::LogConfig;
+use std::time::Duration;
 
 /// The most that one batch may inflate to where it is looked at, whatever `max.decompressed.message.bytes` allows,
 /// whose default is 2 GiB: inflated records are held as a whole, by each thread that looks at a batch.
@@ -48,6 +49,14 @@ impl TopicSettings {
         }
     }
 
+    /// `flush.ms`; `None` where nothing is flushed by time.
+    pub(crate) fn flush_interval(&self) -> Option<Duration> {
+        match self.topic.flush_ms {
+            i64::MAX => None,
+            flush_ms => Some(Duration::from_millis(u64::try_from(flush_ms).unwrap_or(0))),
+        }
+    }
+
     /// What a producer's batch is held against.
     pub(crate) fn produce_rules(&self, now_ms: TimestampMs, allow_zstd: bool) -> ProduceRules {
         let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
@@ -85,10 +94,5 @@ impl TopicSettings {
     /// Whether DeleteRecords is allowed: not on a topic that is only compacted.
     pub(crate) fn may_delete_records(&self) -> bool {
         self.topic.cleanup_policy.delete || !self.topic.cleanup_policy.compact
-    }
-
-    /// `min.insync.replicas`.
-    pub(crate) fn min_insync_replicas(&self) -> i32 {
-        self.topic.min_insync_replicas
     }
 }
