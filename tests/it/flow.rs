@@ -58,6 +58,7 @@ fn a_request_behind_a_waiting_fetch_is_begun_and_ends_the_wait() -> Outcome {
     })
 }
 
+/// BR-11.
 #[test]
 fn acks_0_has_no_answer_and_an_error_closes_the_connection() -> Outcome {
     with_broker("flow", &[], |broker, _| {
