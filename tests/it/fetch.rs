@@ -206,6 +206,48 @@ fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
     })
 }
 
+#[test]
+fn a_session_that_names_topics_is_woken_by_the_topic_that_has_the_name_now() -> Outcome {
+    with_broker(|broker, client| {
+        use ottla_protocol::messages::{DeleteTopicsRequest, delete_topics_request::DeleteTopicState};
+        client.create_topic("t", 1, &[])?;
+        let mut opening = fetch_request("t", 0, 0, 0);
+        opening.session_epoch = 0;
+        let opened = client.call(&opening, 12)?;
+        let topic = DeleteTopicState {
+            name: Some("t".into()),
+            ..Default::default()
+        };
+        let deletion = DeleteTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: 1000,
+            ..Default::default()
+        };
+        client.call(&deletion, 6)?;
+        let next = |epoch: i32, max_wait_ms: i32| FetchRequest {
+            session_id: opened.session_id,
+            session_epoch: epoch,
+            max_wait_ms,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            ..Default::default()
+        };
+        let gone = client.call(&next(1, 0), 12)?;
+        assert_eq!(
+            code(gone.responses[0].partitions[0].error_code),
+            ErrorCode::UnknownTopicOrPartition
+        );
+        client.create_topic("t", 1, &[])?;
+        // The new topic is told of twice at the most: once that it is there, then nothing is new.
+        client.call(&next(2, 0), 12)?;
+        client.call(&next(3, 0), 12)?;
+        let waiting = client.send(&next(4, 60_000), 12)?;
+        broker.connect()?.produce("t", 0, batch(&[b"news"]), -1)?;
+        assert!(!records(&client.receive::<FetchRequest>(12, waiting)?, 0).is_empty());
+        Ok(())
+    })
+}
+
 /// The answer to one look-up: offset and timestamp.
 fn list_offset(client: &mut Client, timestamp: i64) -> ottla_tests::Result<(i64, i64)> {
     let partition = ListOffsetsPartition {
