@@ -6,6 +6,7 @@
 //! - [`retention`]: what is deleted when, as a pure decision.
 
 pub mod checkpoint;
+mod compaction;
 pub mod disk;
 mod index;
 mod leader_epoch;
@@ -20,6 +21,7 @@ mod segment;
 #[cfg(test)]
 mod testing;
 
+pub use compaction::{Cleanable, CompactionError, CompactionRequest, CompactionStats, Throttle, UnreadableBatch};
 pub use index::txn::AbortedTransaction;
 pub use leader_epoch::{EpochEndOffset, EpochEntry};
 pub use log::*;

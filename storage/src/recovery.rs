@@ -8,6 +8,7 @@
 
 mod check;
 mod files;
+mod swap;
 
 use std::io;
 use std::path::Path;
@@ -49,13 +50,15 @@ pub(crate) struct Loaded {
     pub(crate) log_start_offset: Offset,
     pub(crate) log_end_offset: Offset,
     pub(crate) is_dir_dirty: bool,
+    /// Sealed segments that may not be on the disk, or whose indexes may not be.
+    pub(crate) unflushed: Vec<Arc<Segment>>,
     pub(crate) recovery: Recovery,
 }
 
 /// Loads the log in `dir`, repairing what an unclean stop left.
 pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Result<Loaded, OpenError> {
     let failed = |error| OpenError::Io { dir: dir.into(), error };
-    let mut segments = files::take_stock(disk, dir).map_err(failed)?;
+    let mut segments = files::take_stock(disk, dir)?;
     let mut epochs = LeaderEpochs::read(&**disk, dir)?;
     let epochs_before = epochs.clone();
     let mut recovery = Recovery::default();
@@ -83,6 +86,14 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         }
     });
     let (mut producers, last_snapshot) = load_producers(disk, dir, &segments, log_end_offset, checked.rebuilt_from)?;
+    for segment in &checked.rebuilt {
+        // Only now the aborted transactions are known.
+        segment.txns.flush().map_err(failed)?;
+    }
+    let mut unflushed = std::mem::take(&mut checked.rebuilt);
+    unflushed.retain(|segment| segments.iter().any(|kept| Arc::ptr_eq(kept, segment)));
+    let has_rebuilt = !unflushed.is_empty();
+    unflushed.retain(|segment| !Arc::ptr_eq(segment, &active));
     producers.expire(options.now_ms, options.config.producer_id_expiration_ms);
     let first_timestamp = active.first_timestamp()?;
     let writer = checked
@@ -91,7 +102,8 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         .filter(|writer| Arc::ptr_eq(writer.segment(), &active));
     Ok(Loaded {
         writer: writer.unwrap_or_else(|| Writer::new(active, first_timestamp, options.now_ms)),
-        is_dir_dirty: !options.is_clean || is_new,
+        is_dir_dirty: !options.is_clean || is_new || has_rebuilt,
+        unflushed,
         are_epochs_dirty: epochs != epochs_before,
         segments,
         producers,
@@ -175,7 +187,7 @@ fn replay(
         if let (Some(aborted), Some(rebuilt_from)) = (aborted, rebuilt_from)
             && aborted.last_offset >= rebuilt_from
         {
-            segment.txns.push(&aborted);
+            segment.txns.push_if_missing(&aborted)?;
         }
     }
     Ok(())

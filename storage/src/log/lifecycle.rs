@@ -83,11 +83,15 @@ impl Log {
             first_unstable_offset: AtomicI64::new(producers.first_unstable_offset().unwrap_or(Offset::MAX)),
             recovery_point: AtomicI64::new(recovery_point),
             truncations: AtomicU64::new(0),
+            replacements: AtomicU64::new(0),
+            cleaned_up_to: AtomicI64::new(options.cleaned_up_to.unwrap_or(-1)),
+            compacting: Mutex::new(()),
             syncing: Mutex::new(()),
             sealing: Mutex::new(()),
             rolled: Mutex::default(),
             unflushed: Mutex::new(Unflushed {
                 is_dir_dirty: loaded.is_dir_dirty,
+                sealed: loaded.unflushed,
                 ..Unflushed::default()
             }),
             doomed: Mutex::default(),

@@ -25,6 +25,8 @@ pub(super) struct Checked {
     pub(super) log_end_offset: Offset,
     /// Where the batches begin whose index entries were built anew.
     pub(super) rebuilt_from: Option<Offset>,
+    /// The segments that were checked, whose indexes are new.
+    pub(super) rebuilt: Vec<Arc<Segment>>,
     /// First batches of the epochs that were seen.
     pub(super) epochs: Vec<EpochEntry>,
     /// Whoever built the last segment's indexes goes on from there.
@@ -50,6 +52,7 @@ pub(super) fn check_segments(
         at += 1;
         segment.offsets.trim_zeros()?;
         segment.times.trim_zeros()?;
+        segment.txns.trim_zeros()?;
         // The recovery point is in or behind the next segment: this one is whole.
         let is_whole = next.is_some_and(|next| next <= from) || (next.is_none() && options.is_clean);
         if is_whole && has_good_indexes(&segment, next)? {
@@ -67,6 +70,7 @@ pub(super) fn check_segments(
             }
         }
         let is_at_end = check_segment(&segment, from, next, options, recovery, &mut checked)?;
+        checked.rebuilt.push(segment);
         if is_at_end {
             for removed in segments.drain(at..).rev() {
                 tracing::warn!(dir = %dir.display(), base_offset = removed.base_offset(), "removing a segment behind the end of the log");
