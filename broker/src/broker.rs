@@ -16,21 +16,19 @@ use crate::{
     producer_ids::ProducerIds,
     runtime::{
         controller::{self, ControllerQueue, Turn},
-        housekeeping::Housekeeping,
-        metadata_log::{MetadataLog, QuorumFacts},
+        housekeeping::{self, Housekeeper, Housekeeping},
+        metadata_log::{MetadataLog, MetadataLogSettings},
     },
     stop::Stop,
 };
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use ottla_protocol::{
-    ErrorCode, Str,
-    ids::{NodeId, Uuid},
-};
+use ottla_protocol::{ErrorCode, Str, ids::NodeId};
 use ottla_replication::{
     config::Layers,
     controller::{Controller, Settings},
     image::MetadataImage,
+    quorum::{Voter, VoterEndpoint},
 };
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -52,6 +50,7 @@ pub(crate) struct Broker {
     /// The metadata, as of the last write of the controller.
     pub(crate) image: ArcSwap<MetadataImage>,
     pub(crate) controller: ControllerQueue,
+    pub(crate) housekeeper: Housekeeper,
     pub(crate) metadata_log: Arc<MetadataLog>,
     pub(crate) logs: LogStore,
     pub(crate) partitions: Partitions,
@@ -111,6 +110,13 @@ impl Broker {
         }
     }
 
+    /// `max.connections` as it is now.
+    pub(crate) fn max_connections(&self) -> usize {
+        let image = self.image.load();
+        let limit = self.layers(&image).broker_number("max.connections");
+        usize::try_from(limit).unwrap_or(0)
+    }
+
     /// The controller's view of the metadata that handlers see, for questions that change nothing.
     pub(crate) fn reading_controller(&self) -> Controller {
         Controller::new(
@@ -167,17 +173,19 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         .map(Listener::local_address)
         .collect::<Result<Vec<_>, _>>()?;
     let cluster_id = Str::from(logs.cluster_id());
-    let opened = MetadataLog::open(&logs, quorum_facts(&config, &logs), now_ms())?;
-    let is_new = opened.is_new;
+    let metadata_settings = MetadataLogSettings::of(config.layers());
+    let opened = MetadataLog::open(&logs, voter(&config, &logs), &metadata_settings, now_ms())?;
     let metadata_log = Arc::new(opened.log);
     let controller = Controller::new(opened.image, settings(&config, &cluster_id));
     let (queue, requests) = controller::queue();
+    let (housekeeper, signals) = housekeeping::channel();
     let broker = Arc::new(Broker {
         node_id: config.node_id,
         cluster_id,
         broker_epoch: AtomicI64::new(-1),
         image: ArcSwap::from_pointee(controller.image().clone()),
         controller: queue,
+        housekeeper,
         metadata_log: metadata_log.clone(),
         logs,
         partitions: Partitions::default(),
@@ -190,13 +198,13 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         config,
     });
     let controller = controller::start(&broker, controller, metadata_log, requests)?;
-    if is_new {
-        broker.bootstrap().await?;
+    if let Some(options) = opened.bootstrap {
+        broker.bootstrap(options).await?;
     }
     broker.register(&addresses).await?;
     broker.open_logs();
     broker.coordinators.start(&broker);
-    let housekeeping = Housekeeping::start(&broker)?;
+    let housekeeping = Housekeeping::start(&broker, signals)?;
     for listener in listeners {
         tokio::spawn(listener.serve(broker.clone()));
     }
@@ -216,12 +224,17 @@ fn settings(config: &BrokerConfig, cluster_id: &str) -> Settings {
     }
 }
 
-/// The only voter of the quorum: this node.
-fn quorum_facts(config: &BrokerConfig, logs: &LogStore) -> QuorumFacts {
-    QuorumFacts {
-        node_id: config.node_id,
-        directory_id: logs.directory_ids().first().copied().unwrap_or(Uuid::ZERO),
-        endpoint: (Str::from_static("CONTROLLER"), Str::from_static("localhost"), 9093),
+/// This node as a voter of the quorum.
+fn voter(config: &BrokerConfig, logs: &LogStore) -> Voter {
+    let endpoint = &config.controller_listener;
+    Voter {
+        id: config.node_id,
+        directory_id: logs.metadata_directory_id(),
+        endpoints: vec![VoterEndpoint {
+            listener: endpoint.name.clone(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        }],
     }
 }
 
@@ -262,7 +275,7 @@ impl Running {
         broker.stop.request();
         broker.coordinators.stop().await;
         let closing = tokio::task::spawn_blocking(move || {
-            housekeeping.stop();
+            housekeeping.stop(&broker);
             broker.controller.wake();
             // A panic there has been reported by its own hook.
             let _ = controller.join();

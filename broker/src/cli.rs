@@ -39,6 +39,7 @@ struct Settings {
 /// # Errors
 /// What a person should read.
 pub fn run() -> anyhow::Result<()> {
+    keep_memory_small();
     start_logging();
     match Arguments::parse()
         .command
@@ -46,6 +47,15 @@ pub fn run() -> anyhow::Result<()> {
     {
         Command::Serve(settings) => on_runtime(serve::serve(settings)),
         Command::Quickstart(settings) => on_runtime(quickstart::quickstart(settings)),
+    }
+}
+
+/// Anonymous memory comes in pages of 4 KiB: an idle broker touches little of each arena, and with huge pages would hold
+/// 2 MiB for each (1.0 instead of 8 MiB in all). Mapped logs are not concerned.
+fn keep_memory_small() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        // An old kernel; it costs memory, nothing else.
+        tracing::debug!(%error, "huge pages stay on");
     }
 }
 

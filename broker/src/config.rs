@@ -32,13 +32,16 @@ pub struct BrokerConfig {
     pub listeners: Vec<Endpoint>,
     /// Addresses that clients are told.
     pub advertised_listeners: Vec<Endpoint>,
+    /// Where controllers would reach this one: nothing listens there as long as it is the only one.
+    pub controller_listener: Endpoint,
     /// `log.dirs`.
     pub log_dirs: Vec<PathBuf>,
     /// All values given, by key: what DescribeConfigs shows as static.
     pub file: ConfigValues,
     pub(crate) socket_request_max_bytes: usize,
     pub(crate) connections_max_idle: Duration,
-    pub(crate) max_connections: usize,
+    /// `max.request.partition.size.limit`.
+    pub(crate) described_partitions_max: i32,
     pub(crate) fetch_max_bytes: usize,
     pub(crate) fetch_session_slots: usize,
 }
@@ -126,11 +129,13 @@ impl BrokerConfig {
                 .and_then(|value| value.as_text().map(str::to_owned))
         };
         let size = |key: &str| usize::try_from(layers.broker_number(key)).unwrap_or(0);
+        check_roles(&file)?;
         let listeners = listeners::parse_listeners(&file, DEFAULT_LISTENERS)?;
         Ok(Self {
             node_id: node_id(layers),
             rack: text("broker.rack").map(Str::from),
             advertised_listeners: listeners::parse_advertised(&file, &listeners)?,
+            controller_listener: listeners::parse_controller_listener(&file)?,
             listeners,
             log_dirs: log_dirs(layers),
             socket_request_max_bytes: size("socket.request.max.bytes"),
@@ -138,11 +143,17 @@ impl BrokerConfig {
                 idle if idle < 0 => Duration::from_secs(u32::MAX.into()),
                 idle => Duration::from_millis(idle.unsigned_abs()),
             },
-            max_connections: size("max.connections"),
+            described_partitions_max: i32::try_from(layers.broker_number("max.request.partition.size.limit"))
+                .unwrap_or(i32::MAX),
             fetch_max_bytes: size("fetch.max.bytes"),
             fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
             file,
         })
+    }
+
+    /// `metadata.log.dir`; `None` for the first of `log.dirs`.
+    pub(crate) fn metadata_log_dir(&self) -> Option<PathBuf> {
+        self.file.get("metadata.log.dir").map(|dir| PathBuf::from(dir.as_str()))
     }
 
     /// A time of the file in milliseconds.
@@ -182,6 +193,33 @@ fn check(properties: &[Property]) -> Result<Vec<String>, ConfigError> {
         }
     }
     Ok(warnings)
+}
+
+/// This process is broker and controller, and the only one: what says otherwise would start a second cluster beside
+/// the one that was meant.
+fn check_roles(values: &ConfigValues) -> Result<(), ConfigError> {
+    let list = |key: &str| -> Vec<String> {
+        let text = values.get(key).map_or("", |text| text.as_str());
+        let parts = text.split(',').map(|part| part.trim().to_owned());
+        parts.filter(|part| !part.is_empty()).collect()
+    };
+    let roles = list("process.roles");
+    if roles.len() == 1 {
+        return Err(ConfigError::Unusable {
+            key: "process.roles",
+            reason: format!(
+                "a node that is only {} is not served yet; use broker,controller",
+                roles[0]
+            ),
+        });
+    }
+    for key in ["controller.quorum.voters", "controller.quorum.bootstrap.servers"] {
+        if list(key).len() > 1 {
+            let reason = "a quorum of several nodes is not served yet; name this node alone".into();
+            return Err(ConfigError::Unusable { key, reason });
+        }
+    }
+    Ok(())
 }
 
 fn node_id(layers: Layers<'_>) -> NodeId {
@@ -247,6 +285,20 @@ mod tests {
         );
         let error = load(&["log.retention.ms"]).expect_err("no value").to_string();
         assert_eq!(error, "--override log.retention.ms: expected KEY=VALUE");
+    }
+
+    #[test]
+    fn a_node_of_a_larger_cluster_does_not_start_a_cluster_of_its_own() {
+        for wrong in [
+            "process.roles=broker",
+            "process.roles=controller",
+            "controller.quorum.voters=1@a:9093,2@b:9093",
+            "controller.quorum.bootstrap.servers=a:9093,b:9093",
+        ] {
+            let error = load(&[wrong]).expect_err(wrong).to_string();
+            assert!(error.contains("is not served yet"), "{error}");
+        }
+        load(&["process.roles=controller, broker", "controller.quorum.voters=1@a:9093"]).expect("one node");
     }
 
     #[test]

@@ -15,6 +15,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct LogLimits {
     refused_connections: Window,
+    too_many_connections: Window,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +44,13 @@ impl LogLimits {
     pub(crate) fn refused_connection(&self, client: SocketAddr, closed: &Closed) {
         if let Some(left_out) = self.refused_connections.admit(Instant::now()) {
             tracing::info!(%client, reason = %closed, left_out, "connection closed");
+        }
+    }
+
+    /// A connection that was not taken because there are `limit` of them.
+    pub(crate) fn too_many_connections(&self, client: SocketAddr, limit: usize) {
+        if let Some(left_out) = self.too_many_connections.admit(Instant::now()) {
+            tracing::warn!(%client, limit, left_out, "max.connections reached");
         }
     }
 }

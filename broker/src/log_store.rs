@@ -1,7 +1,7 @@
 //! The log directories of this broker (`log.dirs`): whose they are, and which log lies in which.
 
 use crate::{clock::now_ms, config::BrokerConfig, partitions::Partition};
-use ottla_protocol::ids::{NodeId, Uuid};
+use ottla_protocol::ids::{NodeId, Offset, Uuid};
 use ottla_storage::{
     DirKind, Log, LogConfig, LogDir, LogDirError, OpenError, TopicPartition,
     disk::{Disk, RealDisk},
@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-/// Name and partition of the metadata log, which lies beside the others in the first directory.
+/// Name of the metadata log, which lies beside the others in the first directory or in `metadata.log.dir`.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Why the log directories or a log in them cannot be used.
@@ -40,11 +40,25 @@ pub(crate) enum LogStoreError {
         /// Who says so.
         where_from: &'static str,
     },
+    /// Logs of nobody.
+    #[error(
+        "{} holds logs, but no meta.properties that says whose they are: bring the file back, or name an empty directory",
+        dir.display()
+    )]
+    Unowned {
+        /// The directory.
+        dir: PathBuf,
+    },
 }
 
 /// The directories, locked for this process.
 pub(crate) struct LogStore {
+    /// Those of `log.dirs`, and behind them that of `metadata.log.dir` if it is another.
     dirs: Vec<LogDir>,
+    /// How many of them hold logs of topics.
+    topic_dirs: usize,
+    /// Which of them holds the metadata log.
+    metadata_place: usize,
     cluster_id: String,
     /// In which directory each log lies, by position in `dirs`.
     places: Mutex<HashMap<TopicPartition, usize>>,
@@ -58,12 +72,23 @@ impl LogStore {
     pub(crate) fn open(config: &BrokerConfig) -> Result<Self, LogStoreError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::default());
         let mut dirs = Vec::new();
-        for path in &config.log_dirs {
+        let metadata_dir = config.metadata_log_dir();
+        let metadata_place = config
+            .log_dirs
+            .iter()
+            .position(|path| Some(path) == metadata_dir.as_ref());
+        let apart = metadata_dir.filter(|_| metadata_place.is_none());
+        let topic_dirs = config.log_dirs.len();
+        for path in config.log_dirs.iter().chain(&apart) {
             dirs.push(LogDir::open(disk.clone(), path)?);
         }
+        let metadata_place = metadata_place.unwrap_or(if apart.is_some() { topic_dirs } else { 0 });
         let cluster_id = check_identity(&dirs, config.node_id)?.unwrap_or_else(|| new_id().to_string());
         for dir in &mut dirs {
             if dir.properties().is_none() {
+                if !dir.partitions()?.is_empty() {
+                    return Err(LogStoreError::Unowned { dir: dir.path().into() });
+                }
                 dir.set_properties(MetaProperties {
                     cluster_id: cluster_id.clone(),
                     node_id: config.node_id,
@@ -75,6 +100,8 @@ impl LogStore {
         let places = find_logs(&dirs)?;
         Ok(Self {
             dirs,
+            topic_dirs,
+            metadata_place,
             cluster_id,
             places: Mutex::new(places),
         })
@@ -85,9 +112,9 @@ impl LogStore {
         &self.cluster_id
     }
 
-    /// The ids of the directories, in their order.
+    /// The ids of the directories that hold logs of topics, in their order.
     pub(crate) fn directory_ids(&self) -> Vec<Uuid> {
-        self.dirs
+        self.dirs[..self.topic_dirs]
             .iter()
             .filter_map(|dir| dir.properties())
             .map(|properties| properties.directory_id)
@@ -100,9 +127,9 @@ impl LogStore {
         clean.map_or(-1, |clean| clean.broker_epoch)
     }
 
-    /// The directories, in their order.
+    /// The directories that hold logs of topics, in their order.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.dirs.iter().map(LogDir::path)
+        self.dirs[..self.topic_dirs].iter().map(LogDir::path)
     }
 
     /// The position of the directory that holds a log.
@@ -127,7 +154,7 @@ impl LogStore {
             match places.get(&partition).copied() {
                 Some(place) => place,
                 None => {
-                    let place = least_used(&places, self.dirs.len());
+                    let place = least_used(&places, self.topic_dirs);
                     places.insert(partition.clone(), place);
                     place
                 }
@@ -136,14 +163,40 @@ impl LogStore {
         Ok(self.dirs[place].open_log(&partition, config, Some(topic_id), now_ms())?)
     }
 
-    /// Opens the metadata log and says where it lies.
+    /// Where the metadata log lies.
+    pub(crate) fn metadata_log_dir(&self) -> PathBuf {
+        self.dirs[self.metadata_place]
+            .path()
+            .join(metadata_partition().dir_name())
+    }
+
+    /// The id of the directory that holds the metadata log.
+    pub(crate) fn metadata_directory_id(&self) -> Uuid {
+        let properties = self.dirs[self.metadata_place].properties();
+        properties.map_or(Uuid::ZERO, |properties| properties.directory_id)
+    }
+
+    /// Everything before this offset of the metadata log is known to have been committed.
+    pub(crate) fn committed_metadata_end(&self) -> Offset {
+        let dir = &self.dirs[self.metadata_place];
+        let options = dir.log_options(&metadata_partition(), LogConfig::default(), None, 0);
+        options.high_watermark
+    }
+
+    /// Whether there are logs besides that of the metadata.
+    pub(crate) fn has_topic_logs(&self) -> bool {
+        let metadata = metadata_partition();
+        self.places.lock().keys().any(|partition| *partition != metadata)
+    }
+
+    /// Opens the metadata log.
     ///
     /// # Errors
     /// The log is damaged, or the disk refused.
     pub(crate) fn open_metadata_log(&self, config: LogConfig) -> Result<Log, LogStoreError> {
-        let partition = TopicPartition::new(METADATA_TOPIC, 0);
-        self.places.lock().insert(partition.clone(), 0);
-        Ok(self.dirs[0].open_log(&partition, config, Some(Uuid::METADATA_TOPIC), now_ms())?)
+        let partition = metadata_partition();
+        let dir = &self.dirs[self.metadata_place];
+        Ok(dir.open_log(&partition, config, Some(Uuid::METADATA_TOPIC), now_ms())?)
     }
 
     /// Takes the log of a deleted topic away; its name is free from then on.
@@ -163,10 +216,13 @@ impl LogStore {
     ///
     /// # Errors
     /// The disk's.
-    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), LogStoreError> {
+    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>], metadata: &Log) -> Result<(), LogStoreError> {
+        let metadata_name = metadata_partition();
         for (place, dir) in self.dirs.iter().enumerate() {
             let names = self.names_in(place, partitions);
-            dir.write_checkpoints(names.iter().map(|(name, partition)| (name, &partition.log)))?;
+            let logs = names.iter().map(|(name, partition)| (name, &partition.log));
+            let metadata = (place == self.metadata_place).then_some((&metadata_name, metadata));
+            dir.write_checkpoints(logs.chain(metadata))?;
         }
         Ok(())
     }
@@ -181,11 +237,11 @@ impl LogStore {
         metadata: &Log,
         broker_epoch: i64,
     ) -> Result<(), LogStoreError> {
-        let metadata_name = TopicPartition::new(METADATA_TOPIC, 0);
+        let metadata_name = metadata_partition();
         for (place, dir) in self.dirs.iter().enumerate() {
             let names = self.names_in(place, partitions);
             let logs = names.iter().map(|(name, partition)| (name, &partition.log));
-            let metadata = (place == 0).then_some((&metadata_name, metadata));
+            let metadata = (place == self.metadata_place).then_some((&metadata_name, metadata));
             dir.close(logs.chain(metadata), broker_epoch)?;
         }
         Ok(())
@@ -198,6 +254,10 @@ impl LogStore {
             .map(|each| (TopicPartition::new(&each.topic, each.index), each.as_ref()));
         named.filter(|(name, _)| places.get(name) == Some(&place)).collect()
     }
+}
+
+fn metadata_partition() -> TopicPartition {
+    TopicPartition::new(METADATA_TOPIC, 0)
 }
 
 /// A random id, as for directories, topics and clusters. Never one that starts with a dash, which tools take for an

@@ -2,9 +2,11 @@
 //!
 //! What exists follows the metadata image: [`Partitions::follow`] opens and deletes logs as topics come and go.
 
+mod flushing;
 mod partition;
 
-pub(crate) use partition::{Partition, ProduceFailure};
+pub(crate) use flushing::FlushWait;
+pub(crate) use partition::{Partition, Placed, ProduceFailure};
 
 use crate::{
     config::TopicSettings,

@@ -7,10 +7,15 @@ use ottla_protocol::{
     frame::{self, split_response},
     ids::{ProducerId, Uuid},
     messages::{
-        ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, FetchRequest, FetchResponse,
-        InitProducerIdRequest, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+        ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DescribeConfigsRequest, FetchRequest,
+        FetchResponse, IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+        MetadataResponse, ProduceRequest, ProduceResponse,
         create_topics_request::CreatableTopic,
+        describe_configs_request::DescribeConfigsResource,
+        describe_configs_response::DescribeConfigsResourceResult,
         fetch_request::{FetchPartition, FetchTopic},
+        incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         metadata_request::MetadataRequestTopic,
         produce_request::{PartitionProduceData, TopicProduceData},
     },
@@ -24,6 +29,15 @@ use std::{
 
 /// How long an answer may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What keys are set for, with the numbers of the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigResourceKind {
+    /// A topic.
+    Topic = 2,
+    /// A broker, or all of them.
+    Broker = 4,
+}
 
 /// One connection.
 #[derive(Debug)]
@@ -155,6 +169,87 @@ impl Client {
             created.error_message
         );
         Ok(created.topic_id)
+    }
+
+    /// Sets (or with `None` unsets) keys of a resource: of a topic by its name, of a broker by its id, of all brokers
+    /// by the empty name.
+    pub fn alter_configs(
+        &mut self,
+        kind: ConfigResourceKind,
+        name: &str,
+        configs: &[(&str, Option<&str>)],
+    ) -> crate::Result<()> {
+        let config = |(name, value): &(&str, Option<&str>)| AlterableConfig {
+            name: (*name).into(),
+            config_operation: if value.is_some() { 0 } else { 1 },
+            value: value.map(Into::into),
+        };
+        let resource = AlterConfigsResource {
+            resource_type: kind as i8,
+            resource_name: name.into(),
+            configs: configs.iter().map(config).collect(),
+        };
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![resource],
+            ..Default::default()
+        };
+        let response = self.call(&request, 1)?;
+        let altered = response.responses.first().context("an answer for the resource")?;
+        ensure!(
+            altered.error_code == 0,
+            "{}: {:?}",
+            code(altered.error_code),
+            altered.error_message
+        );
+        Ok(())
+    }
+
+    /// The keys of a resource, with where each comes from.
+    pub fn describe_configs(
+        &mut self,
+        kind: ConfigResourceKind,
+        name: &str,
+    ) -> crate::Result<Vec<DescribeConfigsResourceResult>> {
+        let resource = DescribeConfigsResource {
+            resource_type: kind as i8,
+            resource_name: name.into(),
+            configuration_keys: None,
+        };
+        let request = DescribeConfigsRequest {
+            resources: vec![resource],
+            include_synonyms: true,
+            ..Default::default()
+        };
+        let response = self.call(&request, 4)?;
+        let described = response
+            .results
+            .into_iter()
+            .next()
+            .context("an answer for the resource")?;
+        ensure!(described.error_code == 0, "{}", code(described.error_code));
+        Ok(described.configs)
+    }
+
+    /// The offset that a special timestamp stands for: -1 the end, -2 the beginning.
+    pub fn offset_at(&mut self, topic: &str, partition: i32, timestamp: i64) -> crate::Result<i64> {
+        let partition = ListOffsetsPartition {
+            partition_index: partition,
+            timestamp,
+            ..Default::default()
+        };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: topic.into(),
+                partitions: vec![partition],
+            }],
+            ..Default::default()
+        };
+        let response = self.call(&request, 7)?;
+        let answer = response.topics.first().and_then(|topic| topic.partitions.first());
+        let answer = answer.context("an answer for the partition")?;
+        ensure!(answer.error_code == 0, "{}", code(answer.error_code));
+        Ok(answer.offset)
     }
 
     /// A producer id that nobody else has.

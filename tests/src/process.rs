@@ -7,7 +7,7 @@ use std::{
     fs::File,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Broker {
     child: Child,
-    address: SocketAddr,
+    /// By name of the listener; the first is the one that tests use by default.
+    listeners: Vec<(String, SocketAddr)>,
     data: PathBuf,
     overrides: Vec<String>,
 }
@@ -39,6 +40,28 @@ pub fn binary() -> PathBuf {
         .expect("the binary `ottla` is not built; run `cargo build` first")
 }
 
+/// Runs the binary to its end, for commands that end by themselves and for brokers that must not start.
+///
+/// # Errors
+/// It is still running when the patience is over.
+pub fn run(arguments: &[&str]) -> crate::Result<Output> {
+    let mut child = Command::new(binary())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            bail!("`ottla {}` goes on after {PATIENCE:?}", arguments.join(" "));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(child.wait_with_output()?)
+}
+
 /// A port that is free now.
 fn free_port() -> crate::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
@@ -49,16 +72,22 @@ impl Broker {
     ///
     /// `overrides`: `KEY=VALUE`, besides listeners and log.dirs.
     pub fn start(folder: &Path, overrides: &[&str]) -> crate::Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let overrides: Vec<String> = overrides.iter().map(|each| (*each).to_owned()).collect();
-        Self::start_at(address, folder.join("data"), overrides)
+        Self::start_with_listeners(folder, &["PLAINTEXT"], overrides)
     }
 
-    fn start_at(address: SocketAddr, data: PathBuf, overrides: Vec<String>) -> crate::Result<Self> {
-        let child = Self::spawn(address, &data, &overrides)?;
+    /// As [`Broker::start`], with listeners of these names. Security protocols of other names than PLAINTEXT are among
+    /// the overrides.
+    pub fn start_with_listeners(folder: &Path, names: &[&str], overrides: &[&str]) -> crate::Result<Self> {
+        let mut listeners = Vec::new();
+        for name in names {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+            listeners.push(((*name).to_owned(), address));
+        }
+        let overrides: Vec<String> = overrides.iter().map(|each| (*each).to_owned()).collect();
+        let data = folder.join("data");
         let mut broker = Self {
-            child,
-            address,
+            child: Self::spawn(&listeners, &data, &overrides)?,
+            listeners,
             data,
             overrides,
         };
@@ -66,7 +95,7 @@ impl Broker {
         Ok(broker)
     }
 
-    fn spawn(address: SocketAddr, data: &Path, overrides: &[String]) -> crate::Result<Child> {
+    fn spawn(listeners: &[(String, SocketAddr)], data: &Path, overrides: &[String]) -> crate::Result<Child> {
         let folder = data.parent().context("the data folder has a parent")?;
         let log = File::options()
             .create(true)
@@ -74,7 +103,8 @@ impl Broker {
             .open(folder.join("ottla.log"))?;
         let mut command = Command::new(binary());
         command.arg("serve");
-        command.args(["--override", &format!("listeners=PLAINTEXT://{address}")]);
+        let listeners: Vec<String> = listeners.iter().map(|(name, at)| format!("{name}://{at}")).collect();
+        command.args(["--override", &format!("listeners={}", listeners.join(","))]);
         command.args(["--override", &format!("log.dirs={}", data.display())]);
         for each in overrides {
             command.args(["--override", each]);
@@ -87,7 +117,7 @@ impl Broker {
 
     fn await_ready(&mut self) -> crate::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while Client::connect(self.address)
+        while Client::connect(self.address())
             .and_then(|mut client| client.api_versions())
             .is_err()
         {
@@ -104,7 +134,12 @@ impl Broker {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listeners[0].1
+    }
+
+    /// Where its listener of this number is.
+    pub fn listener(&self, number: usize) -> SocketAddr {
+        self.listeners[number].1
     }
 
     /// Its process id.
@@ -126,7 +161,7 @@ impl Broker {
 
     /// A new connection to it.
     pub fn connect(&self) -> crate::Result<Client> {
-        Client::connect(self.address)
+        Client::connect(self.address())
     }
 
     /// Kills it, as a crash would, and starts it again on the same data and port.
@@ -144,7 +179,7 @@ impl Broker {
 
     /// Starts it again after [`Broker::kill`] or [`Broker::stop`].
     pub fn restart(&mut self) -> crate::Result<()> {
-        self.child = Self::spawn(self.address, &self.data, &self.overrides)?;
+        self.child = Self::spawn(&self.listeners, &self.data, &self.overrides)?;
         self.await_ready()
     }
 

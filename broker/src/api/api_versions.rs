@@ -5,7 +5,7 @@
 //! A version above the range is answered in version 0 with UNSUPPORTED_VERSION and the range of this API alone.
 
 use super::table::{self, Call, Refused, TABLE};
-use crate::{broker::Broker, runtime::metadata_log::KRAFT_VERSION};
+use crate::broker::Broker;
 use ottla_protocol::{
     ApiKey, ErrorCode, Str, frame,
     messages::{
@@ -14,7 +14,7 @@ use ottla_protocol::{
     },
     primitives::Frame,
 };
-use ottla_replication::{controller::SUPPORTED_FEATURES, image::feature};
+use ottla_replication::{controller::SUPPORTED_FEATURES, image::feature, quorum::KRAFT_VERSION};
 use std::sync::Arc;
 
 /// Versions from which the software name and version have to be well-formed.

@@ -14,8 +14,6 @@ use ottla_protocol::{
 use ottla_replication::image::{MetadataImage, Partition, TopicImage};
 use std::{collections::BTreeSet, ops::Bound, sync::Arc};
 
-/// `max.request.partition.size.limit`: the most partitions in one answer.
-const PARTITIONS_MAX: i32 = 2000;
 const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) fn handle(
@@ -29,7 +27,9 @@ pub(super) fn handle(
         None => (Str::EMPTY, 0),
     };
     let mut page = Page {
-        room: request.response_partition_limit.clamp(1, PARTITIONS_MAX) as usize,
+        room: request
+            .response_partition_limit
+            .clamp(1, broker.config.described_partitions_max) as usize,
         response: DescribeTopicPartitionsResponse::default(),
     };
     let asked: BTreeSet<Str> = request.topics.into_iter().map(|topic| topic.name).collect();

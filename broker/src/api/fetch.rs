@@ -130,7 +130,7 @@ fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Ho
                         session.lock().fetching.register();
                         Holder::Opened(session)
                     }
-                    Err(fetching) => Holder::Alone(Box::new(Mutex::new(fetching))),
+                    Err(fetching) => Holder::Alone(Box::new(Mutex::new(*fetching))),
                 },
             )
         }

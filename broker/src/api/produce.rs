@@ -5,13 +5,19 @@
 //! 0-2 are advertised, since librdkafka looks for them before it compresses (KAFKA-18659); really sent, they close
 //! the connection. Not done: transactional batches.
 //!
+//! Where `flush.messages` says so the answer waits until the batch is on disk.
+//!
 //! acks=0 has no answer at all; where such a produce fails the connection is closed, so that the client hears of it.
 
 use super::{
     refusal::{self, Refusal},
     table::{Begun, Call, Refused, answer},
 };
-use crate::{broker::Broker, fetching::TopicRef};
+use crate::{
+    broker::Broker,
+    fetching::TopicRef,
+    partitions::{FlushWait, Placed},
+};
 use bytes::Bytes;
 use ottla_protocol::{
     ErrorCode, Message,
@@ -23,7 +29,7 @@ use ottla_protocol::{
             BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
         },
     },
-    primitives::Reader,
+    primitives::{Frame, Reader},
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -42,9 +48,12 @@ pub(super) fn begin(broker: &Arc<Broker>, call: Call, mut reader: Reader) -> Res
     let request = ProduceRequest::decode(&mut reader, call.version)?;
     drop(reader);
     let acks = request.acks;
-    let response = handle(broker, &call, request);
+    let (response, flushes) = handle(broker, &call, request);
     if acks != ACKS_NONE {
-        return Ok(Begun::Answered(answer(&call, &response)?));
+        return match flushes.is_empty() {
+            true => Ok(Begun::Answered(answer(&call, &response)?)),
+            false => Ok(Begun::Waiting(Box::pin(answer_when_flushed(call, response, flushes)))),
+        };
     }
     let codes = response
         .responses
@@ -57,12 +66,38 @@ pub(super) fn begin(broker: &Arc<Broker>, call: Call, mut reader: Reader) -> Res
     }
 }
 
-fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRequest) -> ProduceResponse {
+/// An append that must be on disk before it is answered, and the place of its answer: topic and partition by number.
+struct PendingFlush {
+    topic: usize,
+    partition: usize,
+    wait: FlushWait,
+}
+
+/// The rounds are under way already: waiting for one after the other takes as long as the slowest.
+async fn answer_when_flushed(
+    call: Call,
+    mut response: ProduceResponse,
+    flushes: Vec<PendingFlush>,
+) -> Result<Option<Frame>, Refused> {
+    for PendingFlush { topic, partition, wait } in flushes {
+        if wait.done().await.is_err() {
+            let answer = &mut response.responses[topic].partition_responses[partition];
+            *answer = PartitionProduceResponse {
+                index: answer.index,
+                ..refused(Refusal::of(ErrorCode::KafkaStorageError))
+            };
+        }
+    }
+    Ok(Some(answer(&call, &response)?))
+}
+
+fn handle(broker: &Arc<Broker>, call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<PendingFlush>) {
     let producing = Producing {
         broker,
         version: call.version,
         has_legal_acks: matches!(request.acks, ACKS_NONE | ACKS_LEADER | ACKS_ALL),
         seen: HashSet::new(),
+        flushes: Vec::new(),
     };
     producing.all(request.topic_data)
 }
@@ -73,10 +108,11 @@ struct Producing<'a> {
     has_legal_acks: bool,
     /// Partitions named more than once; only looked at where a topic or partition could repeat.
     seen: HashSet<(TopicRef, i32)>,
+    flushes: Vec<PendingFlush>,
 }
 
 impl Producing<'_> {
-    fn all(mut self, topics: Vec<TopicProduceData>) -> ProduceResponse {
+    fn all(mut self, topics: Vec<TopicProduceData>) -> (ProduceResponse, Vec<PendingFlush>) {
         let may_repeat = topics.len() > 1 || topics.iter().any(|topic| topic.partition_data.len() > 1);
         let mut response = ProduceResponse::default();
         for topic in topics {
@@ -84,10 +120,21 @@ impl Producing<'_> {
                 true => TopicRef::Id(topic.topic_id),
                 false => TopicRef::Name(topic.name.clone()),
             };
-            let partitions = topic.partition_data.into_iter().map(|partition| {
-                let is_repeated = may_repeat && !self.seen.insert((topic_ref.clone(), partition.index));
-                self.one(&topic_ref, partition, is_repeated)
-            });
+            let number = response.responses.len();
+            let partitions = topic
+                .partition_data
+                .into_iter()
+                .enumerate()
+                .map(|(position, partition)| {
+                    let is_repeated = may_repeat && !self.seen.insert((topic_ref.clone(), partition.index));
+                    let (answer, flush) = self.one(&topic_ref, partition, is_repeated);
+                    self.flushes.extend(flush.map(|wait| PendingFlush {
+                        topic: number,
+                        partition: position,
+                        wait,
+                    }));
+                    answer
+                });
             let partition_responses: Vec<PartitionProduceResponse> = partitions.collect();
             let topic_id = if let TopicRef::Id(id) = topic_ref {
                 id
@@ -101,22 +148,32 @@ impl Producing<'_> {
             });
         }
         response.node_endpoints = self.node_endpoints(&response);
-        response
+        (response, self.flushes)
     }
 
-    fn one(&self, topic: &TopicRef, data: PartitionProduceData, is_repeated: bool) -> PartitionProduceResponse {
+    fn one(
+        &self,
+        topic: &TopicRef,
+        data: PartitionProduceData,
+        is_repeated: bool,
+    ) -> (PartitionProduceResponse, Option<FlushWait>) {
         let index = data.index;
         let appended = match is_repeated {
             // The same partition twice in one request: appending the second would be a guess about its order.
             true => Err(Refusal::of(ErrorCode::InvalidRequest)),
             false => self.append(topic, index, data.records.unwrap_or_default()),
         };
-        let mut answer = appended.unwrap_or_else(refused);
+        let (mut answer, flush) = appended.unwrap_or_else(|refusal| (refused(refusal), None));
         answer.index = index;
-        answer
+        (answer, flush)
     }
 
-    fn append(&self, topic: &TopicRef, index: i32, records: Bytes) -> Result<PartitionProduceResponse, Refusal> {
+    fn append(
+        &self,
+        topic: &TopicRef,
+        index: i32,
+        records: Bytes,
+    ) -> Result<(PartitionProduceResponse, Option<FlushWait>), Refusal> {
         if !self.has_legal_acks {
             return Err(Refusal::of(ErrorCode::InvalidRequiredAcks));
         }
@@ -129,15 +186,16 @@ impl Producing<'_> {
                 TopicRef::Id(_) => Refusal::of(ErrorCode::UnknownTopicId),
                 TopicRef::Name(_) => Refusal::of(ErrorCode::UnknownTopicOrPartition),
             })?;
-        let appended = partition
+        let Placed { appended, flush } = partition
             .produce(records, self.version >= ZSTD_FROM)
             .map_err(refusal::of_produce)?;
-        Ok(PartitionProduceResponse {
+        let answer = PartitionProduceResponse {
             base_offset: appended.base_offset,
             log_append_time_ms: appended.log_append_time.unwrap_or(-1),
             log_start_offset: partition.log.log_start_offset(),
             ..Default::default()
-        })
+        };
+        Ok((answer, flush))
     }
 
     /// Where the leaders named in the answer are to be found (KIP-951).

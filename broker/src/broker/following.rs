@@ -2,6 +2,7 @@
 
 use super::Broker;
 use crate::{
+    config::TopicSettings,
     log_store::LogStoreError,
     partitions::{Partition, Wanted},
 };
@@ -53,6 +54,7 @@ impl Broker {
             for partition in self.partitions.of_topic(topic.id) {
                 partition.set_settings(settings.clone());
             }
+            self.tell_housekeeping(&settings);
         }
     }
 
@@ -78,6 +80,14 @@ impl Broker {
             if let Err(error) = self.partitions.lead(&self.logs, &wanted, settings.clone()) {
                 tracing::error!(topic = %topic.name, partition = index, %error, "the partition is not served");
             }
+        }
+        self.tell_housekeeping(&settings);
+    }
+
+    /// Partitions have taken these settings over: if they flush by time, that may be due before anything else.
+    fn tell_housekeeping(&self, settings: &TopicSettings) {
+        if settings.flush_interval().is_some() {
+            self.housekeeper.look();
         }
     }
 

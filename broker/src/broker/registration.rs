@@ -23,12 +23,7 @@ impl Broker {
     ///
     /// # Errors
     /// The broker stops.
-    pub(super) async fn bootstrap(&self) -> anyhow::Result<()> {
-        let min_insync_replicas = self.config.file.get("min.insync.replicas");
-        let options = BootstrapOptions {
-            min_insync_replicas: min_insync_replicas.map_or("1".to_owned(), |value| value.to_string()),
-            ..Default::default()
-        };
+    pub(super) async fn bootstrap(&self, options: BootstrapOptions) -> anyhow::Result<()> {
         let write = move |_: &Controller, _: &mut Turn| Outcome {
             records: bootstrap_records(&options),
             response: (),

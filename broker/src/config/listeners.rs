@@ -16,18 +16,17 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// The controller's listener where none is configured.
+const DEFAULT_CONTROLLER: (&str, &str, u16) = ("CONTROLLER", "localhost", 9093);
+
 /// The addresses to bind. Controller listeners are left out: a single node talks to its quorum by itself.
 pub(super) fn parse_listeners(values: &ConfigValues, default: &str) -> Result<Vec<Endpoint>, ConfigError> {
     let text = values.get("listeners").map_or(default, |text| text.as_str());
-    let controllers: Vec<&str> = values
-        .get("controller.listener.names")
-        .map(|names| names.split(',').map(str::trim).collect())
-        .unwrap_or_default();
-    let endpoints = parse("listeners", text)?;
+    let controllers = controller_names(values);
     let protocols = security_protocols(values);
-    let served: Vec<Endpoint> = endpoints
+    let served: Vec<Endpoint> = parse("listeners", text)?
         .into_iter()
-        .filter(|endpoint| !controllers.contains(&endpoint.name.as_str()))
+        .filter(|endpoint| !controllers.iter().any(|name| **name == *endpoint.name))
         .collect();
     for endpoint in &served {
         let protocol = protocols
@@ -51,6 +50,32 @@ pub(super) fn parse_listeners(values: &ConfigValues, default: &str) -> Result<Ve
         }),
         false => Ok(served),
     }
+}
+
+/// The address of this node's controller: the first of `controller.listener.names`, as `advertised.listeners` or
+/// `listeners` have it.
+pub(super) fn parse_controller_listener(values: &ConfigValues) -> Result<Endpoint, ConfigError> {
+    let names = controller_names(values);
+    let name = names.first().map_or(DEFAULT_CONTROLLER.0, String::as_str);
+    for key in ["advertised.listeners", "listeners"] {
+        let endpoints = parse(key, values.get(key).map_or("", |text| text.as_str()))?;
+        if let Some(endpoint) = endpoints.into_iter().find(|endpoint| *endpoint.name == *name) {
+            return Ok(with_host(endpoint));
+        }
+    }
+    Ok(Endpoint {
+        name: name.into(),
+        host: DEFAULT_CONTROLLER.1.into(),
+        port: DEFAULT_CONTROLLER.2,
+    })
+}
+
+fn controller_names(values: &ConfigValues) -> Vec<String> {
+    let names = values
+        .get("controller.listener.names")
+        .map_or("", |names| names.as_str());
+    let names = names.split(',').map(|name| name.trim().to_uppercase());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// What clients are told: `advertised.listeners`, or the listeners with a name for "all addresses".
@@ -169,6 +194,23 @@ mod tests {
                 host: "localhost".into(),
                 port: 0
             }]
+        );
+    }
+
+    #[test]
+    fn the_controller_is_where_its_listener_is() {
+        let controller = |pairs: &[(&str, &str)]| {
+            let endpoint = parse_controller_listener(&values(pairs)).expect("well-formed");
+            (endpoint.name.to_string(), endpoint.host.to_string(), endpoint.port)
+        };
+        assert_eq!(controller(&[]), ("CONTROLLER".into(), "localhost".into(), 9093));
+        let listeners = ("listeners", "PLAINTEXT://a:1,CTL://b:2");
+        let name = ("controller.listener.names", "ctl");
+        assert_eq!(controller(&[listeners, name]), ("CTL".into(), "b".into(), 2));
+        let advertised = ("advertised.listeners", "PLAINTEXT://c:3,CTL://d:4");
+        assert_eq!(
+            controller(&[listeners, name, advertised]),
+            ("CTL".into(), "d".into(), 4)
         );
     }
 

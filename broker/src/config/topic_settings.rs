@@ -8,6 +8,7 @@ use ottla_replication::config::{
     CompressionType, ConfigValues, Layers, TimestampType as ConfiguredTimestamp, TopicConfig,
 };
 use ottla_storage::LogConfig;
+use std::time::Duration;
 
 /// A topic's configuration with what the broker's own settings add.
 #[derive(Clone, Debug)]
@@ -41,6 +42,14 @@ impl TopicSettings {
             retention_bytes: self.topic.retention_bytes,
             file_delete_delay_ms: self.topic.file_delete_delay_ms,
             producer_id_expiration_ms: self.producer_id_expiration_ms,
+        }
+    }
+
+    /// `flush.ms`; `None` where nothing is flushed by time.
+    pub(crate) fn flush_interval(&self) -> Option<Duration> {
+        match self.topic.flush_ms {
+            i64::MAX => None,
+            flush_ms => Some(Duration::from_millis(u64::try_from(flush_ms).unwrap_or(0))),
         }
     }
 

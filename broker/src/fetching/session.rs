@@ -52,16 +52,19 @@ impl Sessions {
         }
     }
 
-    /// Keeps `fetching` as a new session, if there is room.
+    /// Keeps `fetching` as a new session.
+    ///
+    /// # Errors
+    /// There is no room; `fetching` comes back.
     pub(crate) fn open(
         &self,
         fetching: Fetching,
         uses_topic_ids: bool,
         now: Instant,
-    ) -> Result<Arc<Mutex<Session>>, Fetching> {
+    ) -> Result<Arc<Mutex<Session>>, Box<Fetching>> {
         let mut entries = self.entries.lock();
         if entries.len() >= self.limit && !evict_one(&mut entries, now) {
-            return Err(fetching);
+            return Err(Box::new(fetching));
         }
         let id = unused_id(&entries);
         let session = Session {

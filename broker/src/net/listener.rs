@@ -59,8 +59,9 @@ impl Listener {
     fn admit(&self, stream: TcpStream, address: SocketAddr, broker: &Arc<Broker>) {
         let open = broker.open_connections.fetch_add(1, Ordering::Relaxed);
         let guard = ConnectionGuard(broker.clone());
-        if open >= broker.config.max_connections {
-            tracing::warn!(client = %address, limit = broker.config.max_connections, "max.connections reached");
+        let limit = broker.max_connections();
+        if open >= limit {
+            broker.log_limits.too_many_connections(address, limit);
             return;
         }
         if let Err(error) = stream.set_nodelay(true) {

@@ -1,5 +1,6 @@
 //! One partition: its log, who leads it, who waits for it.
 
+use super::flushing::{FlushWait, Flushing};
 use crate::{
     config::TopicSettings,
     fetching::{diverging, partition_data},
@@ -16,7 +17,7 @@ use ottla_protocol::{
 use ottla_storage::{Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError};
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI32, Ordering},
+    atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
 };
 
 /// One partition that has a log here.
@@ -26,10 +27,20 @@ pub(crate) struct Partition {
     pub(crate) index: i32,
     pub(crate) log: Log,
     pub(crate) interested: Interested,
-    settings: ArcSwap<TopicSettings>,
+    pub(super) flushing: Flushing,
+    pub(super) settings: ArcSwap<TopicSettings>,
+    /// `flush.messages`, apart from the other settings: each append looks at it.
+    flush_messages: AtomicI64,
     leader: AtomicI32,
     leader_epoch: AtomicI32,
     is_gone: AtomicBool,
+}
+
+/// Where an append ended up.
+pub(crate) struct Placed {
+    pub(crate) appended: Appended,
+    /// It counts only when it is on disk: wait for that before anybody is told.
+    pub(crate) flush: Option<FlushWait>,
 }
 
 /// Why a produce to one partition failed.
@@ -53,6 +64,8 @@ impl Partition {
             index,
             log,
             interested: Interested::default(),
+            flushing: Flushing::new(),
+            flush_messages: AtomicI64::new(settings.topic.flush_messages),
             settings: ArcSwap::from_pointee(settings),
             leader: AtomicI32::new(NodeId::NONE.0),
             leader_epoch: AtomicI32::new(LeaderEpoch::NONE.0),
@@ -73,12 +86,10 @@ impl Partition {
         self.leader_epoch.store(epoch.0, Ordering::Release);
     }
 
-    pub(crate) fn settings(&self) -> Arc<TopicSettings> {
-        self.settings.load_full()
-    }
-
     pub(crate) fn set_settings(&self, settings: TopicSettings) {
         self.log.set_config(settings.log_config());
+        self.flush_messages
+            .store(settings.topic.flush_messages, Ordering::Relaxed);
         self.settings.store(Arc::new(settings));
     }
 
@@ -120,7 +131,7 @@ impl Partition {
     ///
     /// # Errors
     /// Nothing was appended.
-    pub(crate) fn produce(&self, records: Bytes, allow_zstd: bool) -> Result<Appended, ProduceFailure> {
+    pub(crate) fn produce(self: &Arc<Self>, records: Bytes, allow_zstd: bool) -> Result<Placed, ProduceFailure> {
         let now_ms = crate::clock::now_ms();
         let settings = self.settings.load();
         if settings.min_insync_replicas() > 1 {
@@ -137,30 +148,49 @@ impl Partition {
         Ok(self.append(append)?)
     }
 
-    /// Appends, and lets every fetch that waits know.
+    /// Appends, and lets every fetch that waits know: at once, or when it is on disk.
     ///
     /// # Errors
     /// Nothing was appended.
-    pub(crate) fn append(&self, append: Append<'_>) -> Result<Appended, AppendError> {
+    pub(crate) fn append(self: &Arc<Self>, append: Append<'_>) -> Result<Placed, AppendError> {
         let appended = self.log.append(append)?;
-        // The leader is the whole in-sync set: its log end is the high watermark.
-        self.log.set_high_watermark(appended.last_offset + 1);
-        self.interested.wake();
-        Ok(appended)
+        let end_offset = appended.last_offset + 1;
+        let flush = self.must_flush(end_offset).then(|| self.begin_flush(end_offset));
+        if flush.is_none() {
+            self.publish(end_offset);
+        }
+        Ok(Placed { appended, flush })
     }
 
-    /// Appends what a coordinator wrote.
+    /// Whether `flush.messages` records or more before `end_offset` are not on disk.
+    fn must_flush(&self, end_offset: Offset) -> bool {
+        let flush_messages = self.flush_messages.load(Ordering::Relaxed);
+        flush_messages != i64::MAX && end_offset - self.log.recovery_point() >= flush_messages
+    }
+
+    /// What is before `end_offset` may be read. The leader is the whole in-sync set: its log end is the high watermark.
+    pub(super) fn publish(&self, end_offset: Offset) {
+        self.log.set_high_watermark(end_offset);
+        self.interested.wake();
+    }
+
+    /// Appends what a coordinator wrote. It is committed when the high watermark has passed it.
     ///
     /// # Errors
     /// Nothing was appended.
-    pub(crate) fn append_internal(&self, batches: &[u8], now_ms: TimestampMs) -> Result<Appended, AppendError> {
-        self.append(Append {
+    pub(crate) fn append_internal(
+        self: &Arc<Self>,
+        batches: &[u8],
+        now_ms: TimestampMs,
+    ) -> Result<Appended, AppendError> {
+        let placed = self.append(Append {
             batches,
             leader_epoch: self.leader().1,
             origin: AppendOrigin::Coordinator,
             now_ms,
             log_append_time: None,
-        })
+        })?;
+        Ok(placed.appended)
     }
 
     /// Moves the log start offset, and lets followers and consumers that wait know.

@@ -152,19 +152,17 @@ impl Loop {
             self.write(&records, turn.now_ms);
             broker.follow(self.controller.image().clone(), &changes);
         }
+        if let Err(error) = self.log.snapshot_if_due(self.controller.image(), turn.now_ms) {
+            // The log has everything; only the next start takes longer.
+            tracing::warn!(%error, "no snapshot of the metadata was written");
+        }
         releases.into_iter().for_each(|release| release());
     }
 
     fn write(&mut self, records: &[MetadataRecord], now_ms: TimestampMs) {
         let written = self.log.append(self.controller.image(), records, now_ms);
         match written.and_then(|position| self.log.sync().map(|()| position)) {
-            Ok(position) => {
-                self.controller.image_mut().position = position;
-                if let Err(error) = self.log.snapshot_if_due(self.controller.image()) {
-                    // The log has everything; only the next start takes longer.
-                    tracing::warn!(%error, "no snapshot of the metadata was written");
-                }
-            }
+            Ok(position) => self.controller.image_mut().position = position,
             Err(error) => {
                 tracing::error!(%error, "the metadata log cannot be written; the broker ends");
                 process::exit(1);

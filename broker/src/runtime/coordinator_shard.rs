@@ -266,6 +266,10 @@ impl Shard {
             if self.partition.is_gone() || self.partition.leader() != self.leader {
                 return ErrorCode::NotCoordinator;
             }
+            if self.partition.log.is_offline() {
+                // What was written may never be committed.
+                return ErrorCode::CoordinatorNotAvailable;
+            }
             let topics = std::mem::take(&mut *gone.topics.lock());
             if let Err(error) = self.work(batch.drain(..), &topics) {
                 return error;

@@ -12,34 +12,57 @@ use std::{
 /// How often producers that have been silent for too long are forgotten; an internal setting of Kafka's.
 const PRODUCER_CHECK_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Ends the thread when dropped.
+/// Signals that may wait: one says as much as many.
+const QUEUE: usize = 1;
+
+enum Signal {
+    /// Something may be due earlier than it was.
+    Look,
+    Stop,
+}
+
+/// Where the thread is told of news.
+pub(crate) struct Housekeeper(mpsc::SyncSender<Signal>);
+
+/// Where it hears of them.
+pub(crate) struct Signals(mpsc::Receiver<Signal>);
+
+/// The two ends, of which the broker has one before the thread starts.
+pub(crate) fn channel() -> (Housekeeper, Signals) {
+    let (sender, receiver) = mpsc::sync_channel(QUEUE);
+    (Housekeeper(sender), Signals(receiver))
+}
+
+impl Housekeeper {
+    /// A setting was changed by which something may be due earlier.
+    pub(crate) fn look(&self) {
+        // A full queue says the same already; without the thread the broker stops.
+        let _ = self.0.try_send(Signal::Look);
+    }
+}
+
+/// The thread that runs.
 pub(crate) struct Housekeeping {
-    stop: mpsc::Sender<()>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Housekeeping {
     /// Starts the thread.
-    pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
+    pub(crate) fn start(broker: &Arc<Broker>, signals: Signals) -> std::io::Result<Self> {
         let broker = Arc::downgrade(broker);
         let name = thread::Builder::new()
             .name("ottla-housekeeping".into())
             .stack_size(512 * 1024);
-        let thread = name.spawn(move || run(&broker, &stopped))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        let thread = name.spawn(move || run(&broker, &signals.0))?;
+        Ok(Self { thread })
     }
 
     /// Waits until what is being done is done, and ends.
-    pub(crate) fn stop(mut self) {
-        let _ = self.stop.send(());
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been reported by its own hook.
-            let _ = thread.join();
-        }
+    pub(crate) fn stop(self, broker: &Broker) {
+        // The thread has gone only if it has panicked.
+        let _ = broker.housekeeper.0.send(Signal::Stop);
+        // A panic there has been reported by its own hook.
+        let _ = self.thread.join();
     }
 }
 
@@ -50,14 +73,14 @@ struct Schedule {
     producers: Instant,
 }
 
-fn run(broker: &Weak<Broker>, stopped: &mpsc::Receiver<()>) {
+fn run(broker: &Weak<Broker>, signals: &mpsc::Receiver<Signal>) {
     let mut due = Schedule {
         retention: Instant::now(),
         checkpoints: Instant::now(),
         producers: Instant::now(),
     };
     let mut tick = Duration::from_secs(1);
-    while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(tick) {
+    while let Ok(Signal::Look) | Err(mpsc::RecvTimeoutError::Timeout) = signals.recv_timeout(tick) {
         let Some(broker) = broker.upgrade() else { return };
         tick = due.work(&broker, Instant::now());
     }
@@ -89,12 +112,19 @@ impl Schedule {
                     partition.storage_fault(&error);
                 }
             }
-            if let Err(error) = broker.logs.write_checkpoints(&partitions) {
+            // It looks whether a snapshot is due by its age.
+            broker.controller.wake();
+            if let Err(error) = broker.logs.write_checkpoints(&partitions, broker.metadata_log.log()) {
                 tracing::error!(%error, "the checkpoints cannot be written");
             }
         }
         let next = self.retention.min(self.checkpoints).min(self.producers);
+        let next_flush = partitions
+            .iter()
+            .filter_map(|partition| partition.flush_if_due(now))
+            .min();
         next.saturating_duration_since(now)
+            .min(next_flush.unwrap_or(Duration::MAX))
             .clamp(Duration::from_millis(10), Duration::from_secs(60))
     }
 }

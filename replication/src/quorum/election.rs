@@ -9,7 +9,7 @@ use super::{
     state::QuorumState,
     voters::{Voter, VoterSet},
 };
-use ottla_protocol::ids::{LeaderEpoch, NodeId, Offset};
+use ottla_protocol::ids::{LeaderEpoch, NodeId, Offset, Uuid};
 
 /// The voters as the disk knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub enum QuorumError {
         me: NodeId,
         /// The ids of the voters.
         voters: Vec<NodeId>,
+    },
+    /// The only voter is this node with another directory.
+    #[error(
+        "this metadata log was written in directory {found}, but meta.properties says {me}: one of the two was copied from \
+         another node, or meta.properties was lost and made anew"
+    )]
+    OtherDirectory {
+        /// The id of this node's directory.
+        me: Uuid,
+        /// The id of the voter's.
+        found: Uuid,
     },
 }
 
@@ -81,6 +92,17 @@ impl Quorum {
     /// This node is not the only voter.
     pub fn new(me: Voter, found: FoundVoters, stored: Option<QuorumState>) -> Result<Self, QuorumError> {
         if !found.voters.is_only(&me) {
+            let ids: Vec<_> = found
+                .voters
+                .iter()
+                .map(|voter| (voter.id, voter.directory_id))
+                .collect();
+            if let [(id, directory)] = ids[..]
+                && id == me.id
+            {
+                let (me, found) = (me.directory_id, directory);
+                return Err(QuorumError::OtherDirectory { me, found });
+            }
             let voters = found.voters.iter().map(|voter| voter.id).collect();
             return Err(QuorumError::NotAlone { me: me.id, voters });
         }
@@ -168,7 +190,6 @@ impl Quorum {
 mod tests {
     use super::*;
     use crate::quorum::voters::test_voter;
-    use ottla_protocol::ids::Uuid;
 
     fn quorum(is_in_log: bool, stored: Option<QuorumState>) -> Quorum {
         let found = FoundVoters {
@@ -218,22 +239,36 @@ mod tests {
     }
 
     #[test]
-    fn a_node_whose_log_has_other_voters_does_not_lead() {
-        let other = Voter {
+    fn a_node_whose_log_is_of_another_directory_does_not_lead() {
+        let error = refusal_beside(Voter {
             directory_id: Uuid([8; 16]),
             ..test_voter()
+        });
+        let expected = QuorumError::OtherDirectory {
+            me: test_voter().directory_id,
+            found: Uuid([8; 16]),
         };
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_node_whose_log_has_other_voters_does_not_lead() {
+        let error = refusal_beside(Voter {
+            id: NodeId(2),
+            ..test_voter()
+        });
+        let expected = QuorumError::NotAlone {
+            me: NodeId(1),
+            voters: vec![NodeId(2)],
+        };
+        assert_eq!(error, expected);
+    }
+
+    fn refusal_beside(other: Voter) -> QuorumError {
         let found = FoundVoters {
             voters: VoterSet::of_one(other),
             is_in_log: true,
         };
-        let error = Quorum::new(test_voter(), found, None).expect_err("another voter");
-        assert_eq!(
-            error,
-            QuorumError::NotAlone {
-                me: NodeId(1),
-                voters: vec![NodeId(1)]
-            }
-        );
+        Quorum::new(test_voter(), found, None).expect_err("another voter")
     }
 }

@@ -15,7 +15,7 @@ print(next(p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["na
 source=$(once rdkafka-source "$here/../rdkafka/Cargo.lock" copy)
 
 cd "$source"
-build=(--locked --features libz,zstd --tests --target-dir "$cache/rdkafka-suite-target")
+build=(--locked --tests --target-dir "$cache/rdkafka-suite-target")
 nice cargo test -q "${build[@]}" --jobs 1 --no-run >&2
 # Its own exit code says nothing here: some tests do not pass anywhere.
 KAFKA_HOST=$BOOTSTRAP KAFKA_VERSION=4.2.0 cargo test "${build[@]}" --no-fail-fast -- --test-threads=2 2>&1 | tee "$WORK/output" || true

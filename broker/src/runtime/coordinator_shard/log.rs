@@ -12,7 +12,7 @@ use ottla_protocol::{
     },
 };
 use ottla_storage::{AppendError, ReadError};
-use std::io;
+use std::{io, sync::Arc};
 
 /// Bytes read at once while loading.
 const READ_BYTES: usize = 1 << 20;
@@ -86,7 +86,7 @@ fn replay_batch(
 }
 
 /// Appends the records in one piece. Returns the offset after the last.
-pub(super) fn append(partition: &Partition, records: &[CoordinatorRecord]) -> Result<Offset, AppendError> {
+pub(super) fn append(partition: &Arc<Partition>, records: &[CoordinatorRecord]) -> Result<Offset, AppendError> {
     let timestamp = now_ms();
     let mut batches = Vec::new();
     let mut builder = BatchBuilder::new();

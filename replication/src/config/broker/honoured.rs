@@ -28,31 +28,31 @@ const HONOURED: &[&str] = &[
     "compression.lz4.level",
     "compression.type",
     "compression.zstd.level",
+    "connections.max.idle.ms",
     "controller.listener.names",
     "default.replication.factor",
     "delete.topic.enable",
+    "fetch.max.bytes",
     "group.initial.rebalance.delay.ms",
     "group.max.session.timeout.ms",
     "group.max.size",
     "group.min.session.timeout.ms",
     "listener.security.protocol.map",
     "listeners",
-    "log.cleaner.delete.retention.ms",
-    "log.cleaner.max.compaction.lag.ms",
-    "log.cleaner.min.cleanable.ratio",
-    "log.cleaner.min.compaction.lag.ms",
     "log.cleanup.policy",
     "log.dir",
     "log.dirs",
     "log.flush.interval.messages",
     "log.flush.interval.ms",
+    "log.flush.offset.checkpoint.interval.ms",
+    "log.flush.scheduler.interval.ms",
     "log.index.interval.bytes",
     "log.index.size.max.bytes",
     "log.message.timestamp.after.max.ms",
     "log.message.timestamp.before.max.ms",
     "log.message.timestamp.type",
-    "log.preallocate",
     "log.retention.bytes",
+    "log.retention.check.interval.ms",
     "log.retention.hours",
     "log.retention.minutes",
     "log.retention.ms",
@@ -62,9 +62,18 @@ const HONOURED: &[&str] = &[
     "log.roll.ms",
     "log.segment.bytes",
     "log.segment.delete.delay.ms",
+    "max.connections",
     "max.decompressed.message.bytes",
+    "max.incremental.fetch.session.cache.slots",
+    "max.request.partition.size.limit",
     "message.max.bytes",
+    "metadata.log.dir",
     "metadata.log.max.record.bytes.between.snapshots",
+    "metadata.log.max.snapshot.interval.ms",
+    "metadata.log.segment.bytes",
+    "metadata.log.segment.ms",
+    "metadata.max.retention.bytes",
+    "metadata.max.retention.ms",
     "min.insync.replicas",
     "node.id",
     "num.partitions",
@@ -74,6 +83,8 @@ const HONOURED: &[&str] = &[
     "offsets.topic.num.partitions",
     "offsets.topic.segment.bytes",
     "process.roles",
+    "producer.id.expiration.ms",
+    "socket.request.max.bytes",
     "unclean.leader.election.enable",
 ];
 
@@ -115,6 +126,14 @@ const REASONS: &[(&str, &str)] = &[
         "replication.quota.",
         "replication between brokers is not implemented yet",
     ),
+    (
+        "controller.quorum.voters",
+        "this node is the quorum; several are refused",
+    ),
+    (
+        "controller.quorum.bootstrap.servers",
+        "this node is the quorum; several are refused",
+    ),
     ("controller.quorum.", "a quorum of several nodes is not implemented yet"),
     ("kafka.metrics.", "Java classes cannot be loaded"),
     ("metric", "metrics are not reported by Java classes"),
@@ -122,9 +141,66 @@ const REASONS: &[(&str, &str)] = &[
     ("create.topic.policy.", "Java classes cannot be loaded"),
     ("client.quota.callback.", "Java classes cannot be loaded"),
     ("config.providers", "Java classes cannot be loaded"),
-    ("background.threads", "threads are not sized by this key"),
-    ("num.io.threads", "threads are not sized by this key"),
-    ("num.network.threads", "threads are not sized by this key"),
+    ("background.threads", "threads follow the cores"),
+    ("num.io.threads", "threads follow the cores"),
+    ("num.network.threads", "threads follow the cores"),
+    ("num.recovery.threads.per.data.dir", "threads follow the cores"),
+    ("group.coordinator.threads", "threads follow the cores"),
+    ("group.coordinator.background.threads", "threads follow the cores"),
+    ("queued.max.", "what is in flight is bounded for each connection"),
+    (
+        "socket.listen.backlog.size",
+        "there is always room for 1024 connections",
+    ),
+    ("socket.send.buffer.bytes", "the system sizes the buffers of sockets"),
+    ("socket.receive.buffer.bytes", "the system sizes the buffers of sockets"),
+    ("log.cleaner.", "compaction is not implemented yet"),
+    (
+        "log.preallocate",
+        "room is always allocated ahead of the end of a log, step by step",
+    ),
+    (
+        "log.flush.start.offset.checkpoint.interval.ms",
+        "log start offsets are written with log.flush.offset.checkpoint.interval.ms",
+    ),
+    ("offsets.topic.replication.factor", "a single node has one replica"),
+    (
+        "offsets.topic.compression.codec",
+        "__consumer_offsets is not compressed",
+    ),
+    (
+        "offsets.load.buffer.size",
+        "committed offsets are loaded in steps of a fixed size",
+    ),
+    ("offsets.commit.timeout.ms", "a single node waits for no other replica"),
+    (
+        "group.coordinator.append.linger.ms",
+        "what waits is written at once, together",
+    ),
+    ("group.coordinator.cached.buffer", "buffers are not kept"),
+    ("fetch.purgatory.", "there is no waiting list to sweep"),
+    ("producer.purgatory.", "there is no waiting list to sweep"),
+    ("delete.records.purgatory.", "there is no waiting list to sweep"),
+    ("auto.leader.rebalance.enable", "a single node leads everything"),
+    ("leader.imbalance.", "a single node leads everything"),
+    (
+        "controlled.shutdown.enable",
+        "a single node has nobody to hand its partitions to",
+    ),
+    ("inter.broker.listener.name", "a single node has nobody to talk to"),
+    ("request.timeout.ms", "a single node has nobody to talk to"),
+    ("socket.connection.setup.", "a single node has nobody to talk to"),
+    ("controller.socket.timeout.ms", "broker and controller are one process"),
+    ("broker.heartbeat.interval.ms", "broker and controller are one process"),
+    ("broker.session.timeout.ms", "broker and controller are one process"),
+    (
+        "initial.broker.registration.timeout.ms",
+        "broker and controller are one process",
+    ),
+    (
+        "metadata.max.idle.interval.ms",
+        "a quorum of one needs no records to stay alive",
+    ),
 ];
 
 #[cfg(test)]
@@ -141,8 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn reasons_are_those_of_known_keys_that_have_no_effect() {
+        let keys = || crate::config::definitions_of(ConfigScope::Broker);
+        for (prefix, _) in REASONS {
+            let mut with_prefix = keys().filter(|key| key.name.starts_with(prefix));
+            assert!(with_prefix.any(|key| honoured(key.name) != Honoured::Yes), "{prefix}");
+        }
+    }
+
+    #[test]
     fn keys_without_effect_say_why() {
         assert_eq!(honoured("log.dirs"), Honoured::Yes);
         assert_eq!(honoured("ssl.keystore.key"), Honoured::No("TLS is not implemented yet"));
+        assert_eq!(honoured("num.io.threads"), Honoured::No("threads follow the cores"));
     }
 }
