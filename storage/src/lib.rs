@@ -27,5 +27,5 @@ pub use leader_epoch::{EpochEndOffset, EpochEntry};
 pub use log::*;
 pub use log_dir::{CleanShutdown, DirKind, LogDir, LogDirError, PartitionDir, TopicPartition};
 pub use producer_state::{AppendOrigin, AppendedBatch, ProducerDescription};
-pub use recovery::Recovery;
+pub use recovery::{Damage, DamageKind, Recovery};
 pub use segment::ScanError;

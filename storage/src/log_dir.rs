@@ -207,6 +207,7 @@ impl LogDir {
             recovery_point: of(&checkpoints.recovery_points),
             log_start_offset: of(&checkpoints.log_start_offsets),
             high_watermark: of(&checkpoints.high_watermarks),
+            accepts_loss: false,
             cleaned_up_to: checkpoints.cleaned_up_to.get(partition).copied(),
             now_ms,
         }
@@ -223,9 +224,23 @@ impl LogDir {
         topic_id: Option<Uuid>,
         now_ms: TimestampMs,
     ) -> Result<Log, OpenError> {
-        let dir = self.path.join(partition.dir_name());
-        let is_new = self.disk.status(&dir).is_err();
         let options = self.log_options(partition, config, topic_id, now_ms);
+        self.open_log_with(partition, options)
+    }
+
+    /// As [`LogDir::open_log`], with options of the caller's.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_log_with(&self, partition: &TopicPartition, mut options: LogOptions) -> Result<Log, OpenError> {
+        let dir = self.path.join(partition.dir_name());
+        let status = self.disk.status(&dir);
+        let is_new = status.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if is_new {
+            // What the checkpoints say is of an earlier log of this name.
+            (options.recovery_point, options.high_watermark, options.log_start_offset) = (0, 0, 0);
+            options.cleaned_up_to = None;
+        }
         let log = Log::open(self.disk.clone(), &dir, &options)?;
         if is_new {
             self.disk

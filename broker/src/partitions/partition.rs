@@ -86,6 +86,11 @@ impl Partition {
         self.leader_epoch.store(epoch.0, Ordering::Release);
     }
 
+    /// `min.cleanable.dirty.ratio`.
+    pub(crate) fn min_cleanable_dirty_ratio(&self) -> f64 {
+        self.settings.load().topic.min_cleanable_dirty_ratio
+    }
+
     pub(crate) fn set_settings(&self, settings: TopicSettings) {
         self.log.set_config(settings.log_config());
         self.flush_messages

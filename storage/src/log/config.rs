@@ -72,6 +72,9 @@ pub struct LogOptions {
     pub log_start_offset: Offset,
     /// From the checkpoint; taken as close as the log allows.
     pub high_watermark: Offset,
+    /// Whether a log that has lost records which were committed, or on disk, is cut to what is left of it. Otherwise it
+    /// is not opened ([`crate::OpenError::Damaged`]).
+    pub accepts_loss: bool,
     /// From the checkpoint: up to where the log has been compacted, if it ever was.
     pub cleaned_up_to: Option<Offset>,
     /// The time.
@@ -88,6 +91,7 @@ impl Default for LogOptions {
             recovery_point: 0,
             log_start_offset: 0,
             high_watermark: 0,
+            accepts_loss: false,
             cleaned_up_to: None,
             now_ms: 0,
         }

@@ -12,7 +12,7 @@ use super::{Appender, Log, LogOptions, Unflushed};
 use crate::checkpoint::CheckpointError;
 use crate::disk::Disk;
 use crate::partition_metadata::{read_topic_id, write_topic_id};
-use crate::recovery::load;
+use crate::recovery::{Damage, load};
 use crate::segment::ScanError;
 
 /// Why a log could not be opened.
@@ -31,6 +31,9 @@ pub enum OpenError {
     /// The log is damaged in a place that recovery does not repair, or the disk refused.
     #[error(transparent)]
     Storage(#[from] ScanError),
+    /// Records are missing that were committed, or on disk. Nothing has been cut.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
     /// The disk refused.
     #[error("{}: {error}", dir.display())]
     Io {

@@ -10,6 +10,7 @@ use super::*;
 use crate::compaction::{CompactionError, CompactionRequest, CompactionStats};
 use crate::disk::RealDisk;
 use crate::producer_state::AppendOrigin;
+use crate::recovery::{Damage, DamageKind};
 use crate::testing::{Scratch, scratch};
 
 mod basics;

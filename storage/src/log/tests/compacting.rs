@@ -180,7 +180,7 @@ fn a_marker_goes_after_the_data_of_its_transaction_and_its_time() {
     assert_eq!(offsets(&log)[0], 4);
     drop(log);
     let options = LogOptions {
-        high_watermark: 100,
+        high_watermark: 12,
         ..unclean().config_of(&compacted())
     };
     let log = open(dir.path(), &options);
