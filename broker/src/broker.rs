@@ -15,6 +15,7 @@ use crate::{
     partitions::Partitions,
     producer_ids::ProducerIds,
     runtime::{
+        cleaner::LogCleaner,
         controller::{self, ControllerQueue, Turn},
         housekeeping::{self, Housekeeper, Housekeeping},
         metadata_log::{MetadataLog, MetadataLogSettings},
@@ -162,6 +163,7 @@ pub(crate) struct Running {
     addresses: Vec<SocketAddr>,
     controller: thread::JoinHandle<()>,
     housekeeping: Housekeeping,
+    cleaner: Option<LogCleaner>,
 }
 
 /// Starts a broker: takes the log directories, reads the metadata, forms the quorum, opens the logs, listens.
@@ -205,6 +207,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     broker.open_logs();
     broker.coordinators.start(&broker);
     let housekeeping = Housekeeping::start(&broker, signals)?;
+    let cleaner = LogCleaner::start(&broker)?;
     for listener in listeners {
         tokio::spawn(listener.serve(broker.clone()));
     }
@@ -213,6 +216,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         addresses,
         controller,
         housekeeping,
+        cleaner,
     })
 }
 
@@ -270,11 +274,13 @@ impl Running {
             broker,
             controller,
             housekeeping,
+            cleaner,
             ..
         } = self;
         broker.stop.request();
         broker.coordinators.stop().await;
         let closing = tokio::task::spawn_blocking(move || {
+            cleaner.into_iter().for_each(LogCleaner::stop);
             housekeeping.stop(&broker);
             broker.controller.wake();
             // A panic there has been reported by its own hook.

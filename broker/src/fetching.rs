@@ -284,7 +284,9 @@ impl Slot {
             self.partition = broker.partitions.find(&broker.image.load(), &self.topic, self.index);
         }
         let answer = match &self.partition {
-            None => Err(self.unknown()),
+            None => Err(broker
+                .partitions
+                .absence(&broker.image.load(), &self.topic, self.index, self.unknown())),
             Some(partition) => partition.look(&self.asked, limits.is_read_committed, room, is_first),
         };
         let mut answer = answer.unwrap_or_else(|error| PartitionData {

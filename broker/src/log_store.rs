@@ -3,7 +3,7 @@
 use crate::{clock::now_ms, config::BrokerConfig, partitions::Partition};
 use ottla_protocol::ids::{NodeId, Offset, Uuid};
 use ottla_storage::{
-    DirKind, Log, LogConfig, LogDir, LogDirError, OpenError, TopicPartition,
+    DirKind, Log, LogConfig, LogDir, LogDirError, LogOptions, OpenError, TopicPartition,
     disk::{Disk, RealDisk},
     meta_properties::MetaProperties,
 };
@@ -196,7 +196,13 @@ impl LogStore {
     pub(crate) fn open_metadata_log(&self, config: LogConfig) -> Result<Log, LogStoreError> {
         let partition = metadata_partition();
         let dir = &self.dirs[self.metadata_place];
-        Ok(dir.open_log(&partition, config, Some(Uuid::METADATA_TOPIC), now_ms())?)
+        let options = dir.log_options(&partition, config, Some(Uuid::METADATA_TOPIC), now_ms());
+        // What the log must have is known better where it is read: a snapshot may have it instead.
+        let options = LogOptions {
+            accepts_loss: true,
+            ..options
+        };
+        Ok(dir.open_log_with(&partition, options)?)
     }
 
     /// Takes the log of a deleted topic away; its name is free from then on.
@@ -225,6 +231,18 @@ impl LogStore {
             dir.write_checkpoints(logs.chain(metadata))?;
         }
         Ok(())
+    }
+
+    /// Writes down how far a log has been compacted.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn write_cleaner_checkpoint(&self, partition: &Partition) -> Result<(), LogStoreError> {
+        let name = TopicPartition::new(&partition.topic, partition.index);
+        match self.places.lock().get(&name).copied() {
+            Some(place) => Ok(self.dirs[place].write_cleaner_checkpoint(&name, &partition.log)?),
+            None => Ok(()),
+        }
     }
 
     /// Closes every log and directory, so that the next start takes the files as they are.

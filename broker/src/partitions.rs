@@ -14,17 +14,22 @@ use crate::{
     log_store::{LogStore, LogStoreError},
 };
 use ottla_protocol::{
-    Str,
+    ErrorCode, Str,
     ids::{LeaderEpoch, NodeId, Uuid},
 };
 use ottla_replication::image::MetadataImage;
 use parking_lot::RwLock;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// All partitions with a log here.
 #[derive(Default)]
 pub(crate) struct Partitions {
     by_topic: RwLock<HashMap<Uuid, Vec<Option<Arc<Partition>>>>>,
+    /// Partitions that should be here and whose log could not be opened.
+    offline: RwLock<HashSet<(Uuid, i32)>>,
 }
 
 /// A partition that should be here, as the image has it.
@@ -44,6 +49,24 @@ impl Partitions {
             TopicRef::Name(name) => image.topics().by_name(name)?.id,
         };
         self.by_id(id, index)
+    }
+
+    /// Why [`Partitions::find`] finds nothing: `otherwise`, unless the log is here and cannot be used.
+    pub(crate) fn absence(
+        &self,
+        image: &MetadataImage,
+        topic: &TopicRef,
+        index: i32,
+        otherwise: ErrorCode,
+    ) -> ErrorCode {
+        let id = match topic {
+            TopicRef::Id(id) => Some(*id),
+            TopicRef::Name(name) => image.topics().by_name(name).map(|topic| topic.id),
+        };
+        match id.is_some_and(|id| self.offline.read().contains(&(id, index))) {
+            true => ErrorCode::KafkaStorageError,
+            false => otherwise,
+        }
     }
 
     /// The partition of the topic with this id, if it is here.
@@ -87,7 +110,13 @@ impl Partitions {
             partition.set_settings(settings);
             return Ok(());
         }
-        let log = logs.open_log(wanted.topic, wanted.index, wanted.topic_id, settings.log_config())?;
+        let name = (wanted.topic_id, wanted.index);
+        let log = logs
+            .open_log(wanted.topic, wanted.index, wanted.topic_id, settings.log_config())
+            .inspect_err(|_| {
+                self.offline.write().insert(name);
+            })?;
+        self.offline.write().remove(&name);
         let topic = Str::from(wanted.topic);
         let partition = Partition::new(topic, wanted.topic_id, wanted.index, log, settings);
         partition.set_leader(wanted.leader, wanted.leader_epoch);
@@ -103,6 +132,7 @@ impl Partitions {
 
     /// Takes a deleted topic away; its logs are the caller's to delete.
     pub(crate) fn remove_topic(&self, topic_id: Uuid) -> Vec<Arc<Partition>> {
+        self.offline.write().retain(|(id, _)| *id != topic_id);
         let removed = self.by_topic.write().remove(&topic_id).unwrap_or_default();
         let removed: Vec<Arc<Partition>> = removed.into_iter().flatten().collect();
         removed.iter().for_each(|partition| partition.leave());

@@ -7,7 +7,7 @@
 //! orders 1 42
 //! ```
 //!
-//! The log directory's three offset checkpoints and a partition's `leader-epoch-checkpoint` have this form. An empty
+//! The log directory's four offset checkpoints and a partition's `leader-epoch-checkpoint` have this form. An empty
 //! file has no entries: that is how Kafka creates them.
 
 use std::collections::BTreeMap;
@@ -28,6 +28,9 @@ pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
 pub const HIGH_WATERMARK_FILE: &str = "replication-offset-checkpoint";
 /// Where each log starts, if that is not where its first segment does.
 pub const LOG_START_FILE: &str = "log-start-offset-checkpoint";
+
+/// Up to where each log has been compacted.
+pub const CLEANER_FILE: &str = "cleaner-offset-checkpoint";
 
 /// Why a checkpoint file was not read.
 #[derive(Debug, thiserror::Error)]

@@ -88,6 +88,8 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn set_len(&self, len_bytes: u64) -> io::Result<()>;
     /// Makes content and length durable (fdatasync).
     fn sync(&self) -> io::Result<()>;
+    /// Sets when the file was last written, milliseconds since 1970.
+    fn set_modified(&self, modified_ms: i64) -> io::Result<()>;
     /// The part `range` of the file as memory for appending from `start` on, `range.start <= start`.
     ///
     /// The range must be allocated and `range.start` a multiple of [`PAGE_BYTES`]. Nobody may hold bytes of this
@@ -126,7 +128,14 @@ pub trait TailReader: Send + Sync + fmt::Debug {
 pub(crate) struct FileSlot {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Mutex<Option<Arc<dyn DiskFile>>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    file: Option<Arc<dyn DiskFile>>,
+    /// Whether another file has, or may soon have, the path: then it is not opened again.
+    is_pinned: bool,
 }
 
 impl FileSlot {
@@ -134,7 +143,7 @@ impl FileSlot {
         Self {
             disk,
             path,
-            file: Mutex::new(None),
+            held: Mutex::default(),
         }
     }
 
@@ -148,12 +157,15 @@ impl FileSlot {
 
     /// The open file, opened with `mode` if nobody has since [`FileSlot::close`].
     pub(crate) fn open(&self, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut slot = self.file.lock();
-        if let Some(file) = &*slot {
+        let mut held = self.held.lock();
+        if let Some(file) = &held.file {
             return Ok(file.clone());
         }
+        if held.is_pinned {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let file = self.disk.open(&self.path, mode)?;
-        *slot = Some(file.clone());
+        held.file = Some(file.clone());
         Ok(file)
     }
 
@@ -173,7 +185,25 @@ impl FileSlot {
 
     /// Drops the descriptor, once those who still use it are done.
     pub(crate) fn close(&self) {
-        *self.file.lock() = None;
+        let mut held = self.held.lock();
+        if !held.is_pinned {
+            held.file = None;
+        }
+    }
+
+    /// Opens the file, if there is one, and keeps it: what happens to its name does not matter from here on.
+    pub(crate) fn pin(&self) -> io::Result<()> {
+        let file = self.open_existing()?;
+        *self.held.lock() = Held { file, is_pinned: true };
+        Ok(())
+    }
+
+    /// Lets the file go for good: whoever comes now finds nothing.
+    pub(crate) fn retire(&self) {
+        *self.held.lock() = Held {
+            file: None,
+            is_pinned: true,
+        };
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`retention`]: what is deleted when, as a pure decision.
 
 pub mod checkpoint;
+mod compaction;
 pub mod disk;
 mod index;
 mod leader_epoch;
@@ -20,10 +21,11 @@ mod segment;
 #[cfg(test)]
 mod testing;
 
+pub use compaction::{Cleanable, CompactionError, CompactionRequest, CompactionStats, Throttle, UnreadableBatch};
 pub use index::txn::AbortedTransaction;
 pub use leader_epoch::{EpochEndOffset, EpochEntry};
 pub use log::*;
 pub use log_dir::{CleanShutdown, DirKind, LogDir, LogDirError, PartitionDir, TopicPartition};
 pub use producer_state::{AppendOrigin, AppendedBatch, ProducerDescription};
-pub use recovery::Recovery;
+pub use recovery::{Damage, DamageKind, Recovery};
 pub use segment::ScanError;

@@ -12,6 +12,7 @@
 //! time, retain and release (the broker's loops call in). The time is always an argument.
 
 mod append;
+mod compact;
 mod config;
 mod epochs;
 mod lifecycle;
@@ -66,6 +67,12 @@ pub struct Log {
     recovery_point: AtomicI64,
     /// Counts truncations, so that a reader that was overtaken by one can tell.
     truncations: AtomicU64,
+    /// Counts segments that others have taken the place of, or that are gone, for the same reason.
+    replacements: AtomicU64,
+    /// Up to where the log has been compacted; negative if it never was.
+    cleaned_up_to: AtomicI64,
+    /// Held by the one who compacts, for the whole pass.
+    compacting: Mutex<()>,
     /// Held by the one who syncs, closes, cuts or removes. The locks are taken in this order: `syncing`, `sealing`, the
     /// append lock, the others, each of which is let go at once.
     syncing: Mutex<()>,
@@ -245,6 +252,22 @@ impl Log {
 
     fn all_segments(&self) -> Vec<Arc<Segment>> {
         self.segments.read().clone()
+    }
+
+    /// What `look` sees, which it is asked again if segments went while it looked: what seemed to be damage, or a
+    /// missing file, was that.
+    fn undisturbed<T, E>(&self, look: impl Fn() -> Result<T, E>) -> Result<T, E> {
+        let changes = || {
+            let (one, other) = (&self.truncations, &self.replacements);
+            (one.load(Ordering::Acquire), other.load(Ordering::Acquire))
+        };
+        loop {
+            let before = changes();
+            let result = look();
+            if result.is_ok() || before == changes() {
+                return result;
+            }
+        }
     }
 }
 

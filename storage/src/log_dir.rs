@@ -16,7 +16,8 @@ use ottla_protocol::ids::{Offset, TimestampMs, Uuid};
 use parking_lot::Mutex;
 
 use crate::checkpoint::{
-    CheckpointError, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE, read_offsets, write_offsets,
+    CLEANER_FILE, CheckpointError, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE, read_offsets,
+    write_offsets,
 };
 use crate::disk::{Disk, read_file, remove_if_exists, replace_file};
 use crate::log::{Log, LogConfig, LogOptions, OpenError, SyncError};
@@ -64,6 +65,7 @@ struct Checkpoints {
     recovery_points: BTreeMap<TopicPartition, Offset>,
     log_start_offsets: BTreeMap<TopicPartition, Offset>,
     high_watermarks: BTreeMap<TopicPartition, Offset>,
+    cleaned_up_to: BTreeMap<TopicPartition, Offset>,
 }
 
 /// Why a log directory could not be used.
@@ -122,6 +124,7 @@ impl LogDir {
             recovery_points: read(RECOVERY_POINT_FILE),
             log_start_offsets: read(LOG_START_FILE),
             high_watermarks: read(HIGH_WATERMARK_FILE),
+            cleaned_up_to: read(CLEANER_FILE),
         };
         Ok(Self {
             path: path.into(),
@@ -204,6 +207,8 @@ impl LogDir {
             recovery_point: of(&checkpoints.recovery_points),
             log_start_offset: of(&checkpoints.log_start_offsets),
             high_watermark: of(&checkpoints.high_watermarks),
+            accepts_loss: false,
+            cleaned_up_to: checkpoints.cleaned_up_to.get(partition).copied(),
             now_ms,
         }
     }
@@ -219,9 +224,23 @@ impl LogDir {
         topic_id: Option<Uuid>,
         now_ms: TimestampMs,
     ) -> Result<Log, OpenError> {
-        let dir = self.path.join(partition.dir_name());
-        let is_new = self.disk.status(&dir).is_err();
         let options = self.log_options(partition, config, topic_id, now_ms);
+        self.open_log_with(partition, options)
+    }
+
+    /// As [`LogDir::open_log`], with options of the caller's.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_log_with(&self, partition: &TopicPartition, mut options: LogOptions) -> Result<Log, OpenError> {
+        let dir = self.path.join(partition.dir_name());
+        let status = self.disk.status(&dir);
+        let is_new = status.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if is_new {
+            // What the checkpoints say is of an earlier log of this name.
+            (options.recovery_point, options.high_watermark, options.log_start_offset) = (0, 0, 0);
+            options.cleaned_up_to = None;
+        }
         let log = Log::open(self.disk.clone(), &dir, &options)?;
         if is_new {
             self.disk
@@ -249,6 +268,7 @@ impl LogDir {
         checkpoints.recovery_points.remove(partition);
         checkpoints.log_start_offsets.remove(partition);
         checkpoints.high_watermarks.remove(partition);
+        checkpoints.cleaned_up_to.remove(partition);
         Ok(deleted)
     }
 
@@ -278,6 +298,20 @@ impl LogDir {
         write(RECOVERY_POINT_FILE, &checkpoints.recovery_points)
             .and_then(|()| write(LOG_START_FILE, &checkpoints.log_start_offsets))
             .and_then(|()| write(HIGH_WATERMARK_FILE, &checkpoints.high_watermarks))
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Writes down, durably, up to where a log has been compacted. What is lost of it costs another pass.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write_cleaner_checkpoint(&self, partition: &TopicPartition, log: &Log) -> Result<(), LogDirError> {
+        let mut checkpoints = self.checkpoints.lock();
+        match log.cleaned_up_to() {
+            Some(offset) => checkpoints.cleaned_up_to.insert(partition.clone(), offset),
+            None => checkpoints.cleaned_up_to.remove(partition),
+        };
+        write_offsets(&*self.disk, &self.path.join(CLEANER_FILE), &checkpoints.cleaned_up_to)
             .map_err(|error| self.failed(error))
     }
 

@@ -137,6 +137,13 @@ pub struct ProducerDescription {
     pub current_txn_start_offset: Option<Offset>,
 }
 
+/// What shows how far a producer has come: its last data, or, if there is none of its epoch, the marker that began it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastRecord {
+    pub(crate) data_offset: Option<Offset>,
+    pub(crate) producer_epoch: ProducerEpoch,
+}
+
 const NO_BATCH: AppendedBatch = AppendedBatch {
     last_sequence: -1,
     last_offset: -1,
@@ -356,6 +363,18 @@ impl ProducerState {
         self.producers.retain(|_, producer| {
             producer.transaction_start.is_some() || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
         });
+    }
+
+    /// What compaction must not take away.
+    pub(crate) fn last_records(&self) -> HashMap<ProducerId, LastRecord> {
+        let last = |producer: &Producer| LastRecord {
+            data_offset: producer.batches().last().map(|batch| batch.last_offset),
+            producer_epoch: producer.epoch,
+        };
+        self.producers
+            .iter()
+            .map(|(id, producer)| (*id, last(producer)))
+            .collect()
     }
 
     /// All producers, in the order of their ids.

@@ -5,9 +5,14 @@
 //! has a wrong checksum or does not follow the one before. The zeros of preallocated room are no damage. Indexes are
 //! kept up to the recovery point, as far as they agree with the log, and built anew from there; so are leader epochs and
 //! producer state.
+//!
+//! Only what nobody was promised is cut off. A log that would end below its high watermark, or below what is known to
+//! have been on the disk, is left as it is and not opened ([`Damage`]), unless the loss was accepted.
 
 mod check;
+mod damage;
 mod files;
+mod swap;
 
 use std::io;
 use std::path::Path;
@@ -15,6 +20,7 @@ use std::sync::Arc;
 
 use ottla_protocol::ids::Offset;
 
+use crate::checkpoint::CheckpointError;
 use crate::disk::Disk;
 use crate::leader_epoch::LeaderEpochs;
 use crate::log::{LogOptions, OpenError};
@@ -22,6 +28,7 @@ use crate::producer_state::{ProducerBatch, ProducerState, snapshot};
 use crate::segment::writer::Writer;
 use crate::segment::{Scan, ScanError, Segment};
 
+pub use damage::{Damage, DamageKind};
 pub(crate) use files::{remove_segment_files, remove_snapshots};
 
 /// What recovery found after an unclean stop.
@@ -49,18 +56,28 @@ pub(crate) struct Loaded {
     pub(crate) log_start_offset: Offset,
     pub(crate) log_end_offset: Offset,
     pub(crate) is_dir_dirty: bool,
+    /// Sealed segments that may not be on the disk, or whose indexes may not be.
+    pub(crate) unflushed: Vec<Arc<Segment>>,
     pub(crate) recovery: Recovery,
 }
 
 /// Loads the log in `dir`, repairing what an unclean stop left.
 pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Result<Loaded, OpenError> {
     let failed = |error| OpenError::Io { dir: dir.into(), error };
-    let mut segments = files::take_stock(disk, dir).map_err(failed)?;
-    let mut epochs = LeaderEpochs::read(&**disk, dir)?;
-    let epochs_before = epochs.clone();
+    let mut segments = files::take_stock(disk, dir)?;
+    if segments.is_empty() {
+        nothing_is_left(dir, options).unless_accepted(options)?;
+    }
+    let mut epochs = read_epochs(&**disk, dir, &segments)?;
+    let epochs_before = epochs.clone().unwrap_or_default();
     let mut recovery = Recovery::default();
     let mut checked = check::check_segments(disk, dir, &mut segments, options, &mut recovery)?;
 
+    // An epoch file that is gone, or makes no sense, is made from the log, once its end is known.
+    let mut epochs = match epochs.take() {
+        Some(epochs) => epochs,
+        None => scan_epochs(&segments)?,
+    };
     let is_new = checked.log_end_offset < options.log_start_offset || segments.is_empty();
     if is_new {
         // The files behind the log start are gone; what is left is no part of the log any more.
@@ -83,6 +100,14 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         }
     });
     let (mut producers, last_snapshot) = load_producers(disk, dir, &segments, log_end_offset, checked.rebuilt_from)?;
+    for segment in &checked.rebuilt {
+        // Only now the aborted transactions are known.
+        segment.txns.flush().map_err(failed)?;
+    }
+    let mut unflushed = std::mem::take(&mut checked.rebuilt);
+    unflushed.retain(|segment| segments.iter().any(|kept| Arc::ptr_eq(kept, segment)));
+    let has_rebuilt = !unflushed.is_empty();
+    unflushed.retain(|segment| !Arc::ptr_eq(segment, &active));
     producers.expire(options.now_ms, options.config.producer_id_expiration_ms);
     let first_timestamp = active.first_timestamp()?;
     let writer = checked
@@ -91,7 +116,8 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         .filter(|writer| Arc::ptr_eq(writer.segment(), &active));
     Ok(Loaded {
         writer: writer.unwrap_or_else(|| Writer::new(active, first_timestamp, options.now_ms)),
-        is_dir_dirty: !options.is_clean || is_new,
+        is_dir_dirty: !options.is_clean || is_new || has_rebuilt,
+        unflushed,
         are_epochs_dirty: epochs != epochs_before,
         segments,
         producers,
@@ -101,6 +127,48 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         log_end_offset,
         recovery,
     })
+}
+
+fn nothing_is_left(dir: &Path, options: &LogOptions) -> Damage {
+    Damage {
+        path: dir.into(),
+        position: 0,
+        kind: DamageKind::Missing,
+        log_end_offset: options.log_start_offset,
+        recovery_point: options.recovery_point,
+        high_watermark: options.high_watermark,
+    }
+}
+
+/// The epoch file; `None` where it has to be made anew.
+fn read_epochs(disk: &dyn Disk, dir: &Path, segments: &[Arc<Segment>]) -> Result<Option<LeaderEpochs>, OpenError> {
+    match LeaderEpochs::read(disk, dir) {
+        Ok(epochs) if epochs.latest().is_some() => Ok(Some(epochs)),
+        Ok(_) => Ok(segments
+            .iter()
+            .all(|segment| segment.size_bytes() == 0)
+            .then(LeaderEpochs::default)),
+        Err(CheckpointError::Malformed { path, line }) => {
+            tracing::warn!(path = %path.display(), line, "the leader epochs are made anew from the log");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The leader epochs as the batches say them.
+fn scan_epochs(segments: &[Arc<Segment>]) -> Result<LeaderEpochs, ScanError> {
+    let mut epochs = LeaderEpochs::default();
+    for segment in segments {
+        for found in Scan::new(segment, 0..segment.size_bytes()) {
+            let header = found?.header;
+            let epoch = header.partition_leader_epoch;
+            if epoch.is_some() && epochs.latest().is_none_or(|latest| epoch > latest) {
+                epochs.assign(epoch, header.base_offset);
+            }
+        }
+    }
+    Ok(epochs)
 }
 
 /// Removes all segments and begins with an empty one at `offset`.
@@ -175,7 +243,7 @@ fn replay(
         if let (Some(aborted), Some(rebuilt_from)) = (aborted, rebuilt_from)
             && aborted.last_offset >= rebuilt_from
         {
-            segment.txns.push(&aborted);
+            segment.txns.push_if_missing(&aborted)?;
         }
     }
     Ok(())

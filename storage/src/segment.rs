@@ -5,6 +5,7 @@
 //! which reads are served without a copy; everything else is read from the file. A sealed segment holds no map, and no
 //! descriptor that [`Segment::release`] could not give back.
 
+mod batches;
 mod scan;
 pub(crate) mod writer;
 
@@ -25,15 +26,26 @@ use crate::index::offset::{self, OffsetIndex, OffsetPosition};
 use crate::index::time::{self, TimeIndex, TimestampOffset};
 use crate::index::txn::TxnIndex;
 
+pub(crate) use batches::BatchReader;
 pub use scan::ScanError;
 pub(crate) use scan::{Found, Scan};
 
 /// Suffixes of the files of a segment, the log first.
 pub(crate) const SUFFIXES: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
 
+/// What compaction appends to the names of files that are being written.
+pub(crate) const CLEANED: &str = ".cleaned";
+/// What compaction appends to the names of files that are whole and about to take the place of others.
+pub(crate) const SWAP: &str = ".swap";
+
 /// Where a segment keeps the file with this suffix.
 pub(crate) fn path(dir: &Path, base_offset: Offset, suffix: &str) -> PathBuf {
-    dir.join(format!("{base_offset:020}.{suffix}"))
+    tagged_path(dir, base_offset, suffix, "")
+}
+
+/// The same for a segment that is not, or not any more, one of the log's.
+pub(crate) fn tagged_path(dir: &Path, base_offset: Offset, suffix: &str, tag: &str) -> PathBuf {
+    dir.join(format!("{base_offset:020}.{suffix}{tag}"))
 }
 
 #[derive(Debug)]
@@ -83,28 +95,46 @@ pub(crate) struct Batches {
 impl Segment {
     /// A segment that has files, of which the first `size_bytes` are batches.
     pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, base_offset: Offset, size_bytes: u64) -> io::Result<Self> {
+        Self::open_tagged(disk, dir, base_offset, size_bytes, "")
+    }
+
+    /// As [`Segment::open`], under names that end in `tag`.
+    pub(crate) fn open_tagged(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        base_offset: Offset,
+        size_bytes: u64,
+        tag: &str,
+    ) -> io::Result<Self> {
+        let path = |suffix| tagged_path(dir, base_offset, suffix, tag);
         Ok(Self {
             base_offset,
-            log: FileSlot::new(disk.clone(), path(dir, base_offset, "log")),
+            log: FileSlot::new(disk.clone(), path("log")),
             size_bytes: AtomicU64::new(size_bytes),
             tails: RwLock::default(),
-            offsets: OffsetIndex::open(disk.clone(), path(dir, base_offset, "index"), base_offset)?,
-            times: TimeIndex::open(disk.clone(), path(dir, base_offset, "timeindex"), base_offset)?,
-            txns: TxnIndex::open(disk.clone(), path(dir, base_offset, "txnindex"))?,
+            offsets: OffsetIndex::open(disk.clone(), path("index"), base_offset)?,
+            times: TimeIndex::open(disk.clone(), path("timeindex"), base_offset)?,
+            txns: TxnIndex::open(disk.clone(), path("txnindex"))?,
             largest: Mutex::new(None),
         })
     }
 
     /// A new segment. Its `.log` is created here, the index files when there is something to put in them.
     pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, base_offset: Offset) -> io::Result<Self> {
+        Self::create_tagged(disk, dir, base_offset, "")
+    }
+
+    /// As [`Segment::create`], under names that end in `tag`.
+    pub(crate) fn create_tagged(disk: &Arc<dyn Disk>, dir: &Path, base_offset: Offset, tag: &str) -> io::Result<Self> {
+        let path = |suffix| tagged_path(dir, base_offset, suffix, tag);
         let segment = Self {
             base_offset,
-            log: FileSlot::new(disk.clone(), path(dir, base_offset, "log")),
+            log: FileSlot::new(disk.clone(), path("log")),
             size_bytes: AtomicU64::new(0),
             tails: RwLock::default(),
-            offsets: OffsetIndex::create(disk.clone(), path(dir, base_offset, "index"), base_offset),
-            times: TimeIndex::create(disk.clone(), path(dir, base_offset, "timeindex"), base_offset),
-            txns: TxnIndex::create(disk.clone(), path(dir, base_offset, "txnindex")),
+            offsets: OffsetIndex::create(disk.clone(), path("index"), base_offset),
+            times: TimeIndex::create(disk.clone(), path("timeindex"), base_offset),
+            txns: TxnIndex::create(disk.clone(), path("txnindex")),
             largest: Mutex::new(Some(TimestampOffset {
                 timestamp: -1,
                 offset: base_offset,
@@ -163,7 +193,7 @@ impl Segment {
     }
 
     /// Size that the larger of offset and time index has with another entry.
-    fn index_bytes(&self) -> u64 {
+    pub(crate) fn index_bytes(&self) -> u64 {
         let offsets = self.offsets.count() * offset::ENTRY_BYTES;
         let times = (self.times.count() + 1) * time::ENTRY_BYTES;
         offsets.max(times) as u64
@@ -302,6 +332,15 @@ impl Segment {
         Ok(next_offset)
     }
 
+    /// As [`Segment::next_offset`], without a look at the index.
+    pub(crate) fn scan_next_offset(&self) -> Result<Offset, ScanError> {
+        let mut next_offset = self.base_offset;
+        for found in Scan::new(self, 0..self.size_bytes()) {
+            next_offset = found?.header.next_offset();
+        }
+        Ok(next_offset)
+    }
+
     /// Writes what the indexes hold in memory, the largest timestamp as last entry of the time index as Kafka does.
     pub(crate) fn flush_indexes(&self) -> io::Result<()> {
         self.times.push(self.largest()?)?;
@@ -330,5 +369,22 @@ impl Segment {
         self.offsets.close();
         self.times.close();
         self.txns.close();
+    }
+
+    /// Keeps the files open whatever happens to their names, until [`Segment::retire`].
+    pub(crate) fn pin(&self) -> io::Result<()> {
+        self.log.pin()?;
+        self.offsets.pin()?;
+        self.times.pin()?;
+        self.txns.pin()
+    }
+
+    /// Lets the files go: others have, or will have, their names. Who still looks into this segment is told that there
+    /// is nothing, and has to look for another one.
+    pub(crate) fn retire(&self) {
+        self.log.retire();
+        self.offsets.retire();
+        self.times.retire();
+        self.txns.retire();
     }
 }

@@ -42,10 +42,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, _call: &Call, request: DeleteRe
 
 async fn delete(broker: &Broker, topic: &TopicRef, index: i32, offset: Offset) -> Result<Offset, ErrorCode> {
     let image = broker.image.load_full();
-    let partition = broker
-        .partitions
-        .find(&image, topic, index)
-        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = broker.partitions.find(&image, topic, index).ok_or_else(|| {
+        let otherwise = ErrorCode::UnknownTopicOrPartition;
+        broker.partitions.absence(&image, topic, index, otherwise)
+    })?;
     if !partition.may_delete_records() {
         return Err(ErrorCode::PolicyViolation);
     }

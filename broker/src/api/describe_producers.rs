@@ -33,8 +33,10 @@ pub(super) fn handle(
 }
 
 fn describe(broker: &Broker, topic: &TopicRef, index: i32) -> PartitionResponse {
-    let Some(partition) = broker.partitions.find(&broker.image.load(), topic, index) else {
-        let error_code = ErrorCode::UnknownTopicOrPartition.code();
+    let image = broker.image.load();
+    let Some(partition) = broker.partitions.find(&image, topic, index) else {
+        let otherwise = ErrorCode::UnknownTopicOrPartition;
+        let error_code = broker.partitions.absence(&image, topic, index, otherwise).code();
         return PartitionResponse {
             partition_index: index,
             error_code,

@@ -76,10 +76,11 @@ fn find(
     if call.version < first_version_of(asked.timestamp) || asked.timestamp < EARLIEST_PENDING_UPLOAD {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let partition = broker
-        .partitions
-        .find(&broker.image.load(), topic, asked.partition_index);
-    let partition = partition.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let (image, index) = (broker.image.load(), asked.partition_index);
+    let partition = broker.partitions.find(&image, topic, index).ok_or_else(|| {
+        let otherwise = ErrorCode::UnknownTopicOrPartition;
+        broker.partitions.absence(&image, topic, index, otherwise)
+    })?;
     partition.check_leader_epoch(asked.current_leader_epoch)?;
     match asked.timestamp {
         LATEST => {

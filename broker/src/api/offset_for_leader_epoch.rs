@@ -42,8 +42,11 @@ pub(super) fn handle(
 }
 
 fn find(broker: &Broker, topic: &TopicRef, asked: &OffsetForLeaderPartition) -> Result<EpochEndOffset, ErrorCode> {
-    let partition = broker.partitions.find(&broker.image.load(), topic, asked.partition);
-    let partition = partition.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let (image, index) = (broker.image.load(), asked.partition);
+    let partition = broker.partitions.find(&image, topic, index).ok_or_else(|| {
+        let otherwise = ErrorCode::UnknownTopicOrPartition;
+        broker.partitions.absence(&image, topic, index, otherwise)
+    })?;
     partition.check_leader_epoch(asked.current_leader_epoch)?;
     let end = partition.log.end_offset_for_epoch(LeaderEpoch(asked.leader_epoch));
     Ok(match end {

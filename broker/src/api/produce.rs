@@ -178,14 +178,13 @@ impl Producing<'_> {
             return Err(Refusal::of(ErrorCode::InvalidRequiredAcks));
         }
         let image = self.broker.image.load();
-        let partition = self
-            .broker
-            .partitions
-            .find(&image, topic, index)
-            .ok_or_else(|| match topic {
-                TopicRef::Id(_) => Refusal::of(ErrorCode::UnknownTopicId),
-                TopicRef::Name(_) => Refusal::of(ErrorCode::UnknownTopicOrPartition),
-            })?;
+        let partition = self.broker.partitions.find(&image, topic, index).ok_or_else(|| {
+            let otherwise = match topic {
+                TopicRef::Id(_) => ErrorCode::UnknownTopicId,
+                TopicRef::Name(_) => ErrorCode::UnknownTopicOrPartition,
+            };
+            Refusal::of(self.broker.partitions.absence(&image, topic, index, otherwise))
+        })?;
         let Placed { appended, flush } = partition
             .produce(records, self.version >= ZSTD_FROM)
             .map_err(refusal::of_produce)?;

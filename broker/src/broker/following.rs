@@ -9,7 +9,46 @@ use crate::{
 use anyhow::Context;
 use ottla_protocol::ids::Uuid;
 use ottla_replication::image::{Changes, MetadataImage, ResourceType, TopicImage};
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Who waits for the start of a broker with many partitions is told of it so often.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How far the opening of the logs has come.
+struct Progress {
+    partitions: usize,
+    next: AtomicUsize,
+    start: Instant,
+    lines: AtomicU64,
+}
+
+impl Progress {
+    fn new(partitions: usize) -> Self {
+        Self {
+            partitions,
+            next: AtomicUsize::new(0),
+            start: Instant::now(),
+            lines: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of the next partition to open.
+    fn next(&self, now: Instant) -> usize {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let lines = now.duration_since(self.start).as_secs() / PROGRESS_INTERVAL.as_secs();
+        if self.lines.fetch_max(lines, Ordering::Relaxed) < lines {
+            tracing::info!(opened = next.min(self.partitions), of = self.partitions, "opening logs");
+        }
+        next
+    }
+}
 
 impl Broker {
     /// Does what follows from `changes`, then lets handlers see the image that they led to.
@@ -61,27 +100,57 @@ impl Broker {
     /// Opens the logs of all topics of the image.
     pub(crate) fn open_logs(&self) {
         let image = self.image.load_full();
-        image.topics().iter().for_each(|topic| self.lead_topic(&image, topic));
+        let all = image.topics().iter();
+        let partitions: Vec<_> = all
+            .flat_map(|topic| {
+                let settings = Arc::new(self.topic_settings(&image, &topic.name));
+                topic
+                    .partitions()
+                    .map(move |(index, _)| (topic, index, settings.clone()))
+            })
+            .collect();
+        let progress = Progress::new(partitions.len());
+        let open_next = || {
+            while let Some((topic, index, settings)) = partitions.get(progress.next(Instant::now())) {
+                self.lead_partition(topic, *index, settings);
+            }
+        };
+        // Opening waits for the disk as much as for the processor.
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            for _ in 1..threads.min(partitions.len()) {
+                scope.spawn(open_next);
+            }
+            open_next();
+        });
+        image.topics().iter().for_each(|topic| {
+            self.tell_housekeeping(&self.topic_settings(&image, &topic.name));
+        });
     }
 
     fn lead_topic(&self, image: &MetadataImage, topic: &TopicImage) {
         let settings = Arc::new(self.topic_settings(image, &topic.name));
-        for (index, partition) in topic.partitions() {
-            if !partition.replicas.contains(&self.node_id) {
-                continue;
-            }
-            let wanted = Wanted {
-                topic: &topic.name,
-                topic_id: topic.id,
-                index,
-                leader: partition.leader,
-                leader_epoch: partition.leader_epoch,
-            };
-            if let Err(error) = self.partitions.lead(&self.logs, &wanted, settings.clone()) {
-                tracing::error!(topic = %topic.name, partition = index, %error, "the partition is not served");
-            }
+        for (index, _) in topic.partitions() {
+            self.lead_partition(topic, index, &settings);
         }
         self.tell_housekeeping(&settings);
+    }
+
+    fn lead_partition(&self, topic: &TopicImage, index: i32, settings: &Arc<TopicSettings>) {
+        let placed = topic.partition(index);
+        let Some(partition) = placed.filter(|partition| partition.replicas.contains(&self.node_id)) else {
+            return;
+        };
+        let wanted = Wanted {
+            topic: &topic.name,
+            topic_id: topic.id,
+            index,
+            leader: partition.leader,
+            leader_epoch: partition.leader_epoch,
+        };
+        if let Err(error) = self.partitions.lead(&self.logs, &wanted, settings.clone()) {
+            tracing::error!(topic = %topic.name, partition = index, %error, "the partition is offline");
+        }
     }
 
     /// Partitions have taken these settings over: if they flush by time, that may be due before anything else.

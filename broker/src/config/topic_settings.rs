@@ -44,6 +44,9 @@ impl TopicSettings {
             is_compacted: self.topic.cleanup_policy.compact,
             retention_ms: self.topic.retention_ms,
             retention_bytes: self.topic.retention_bytes,
+            delete_retention_ms: self.topic.delete_retention_ms,
+            min_compaction_lag_ms: self.topic.min_compaction_lag_ms,
+            max_compaction_lag_ms: self.topic.max_compaction_lag_ms,
             file_delete_delay_ms: self.topic.file_delete_delay_ms,
             producer_id_expiration_ms: self.producer_id_expiration_ms,
         }

@@ -89,6 +89,11 @@ impl Partition {
         self.settings.load().may_delete_records()
     }
 
+    /// `min.cleanable.dirty.ratio`.
+    pub(crate) fn min_cleanable_dirty_ratio(&self) -> f64 {
+        self.settings.load().topic.min_cleanable_dirty_ratio
+    }
+
     /// Takes over the settings of the topic, which its partitions share.
     pub(crate) fn set_settings(&self, settings: Arc<TopicSettings>) {
         self.log.set_config(settings.log_config());

@@ -123,6 +123,15 @@ impl<'a> Layers<'a> {
         value.unwrap_or_else(|| panic!("broker key {name} is no number with a default"))
     }
 
+    /// The number that a broker key has, as a floating-point number; it must be of a numeric type with a default.
+    ///
+    /// # Panics
+    /// The key is no number, which is a fault of the caller.
+    pub fn broker_double(&self, name: &str) -> f64 {
+        let value = self.broker_value(name).as_ref().and_then(Value::as_double);
+        value.unwrap_or_else(|| panic!("broker key {name} is no number with a default"))
+    }
+
     /// Whether a broker key of type boolean is true.
     pub fn broker_flag(&self, name: &str) -> bool {
         self.broker_value(name)

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::FallocateFlags;
 
@@ -148,6 +148,11 @@ impl DiskFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    fn set_modified(&self, modified_ms: i64) -> io::Result<()> {
+        let age = Duration::from_millis(u64::try_from(modified_ms).unwrap_or(0));
+        self.file.set_modified(UNIX_EPOCH + age)
     }
 
     fn tail(self: Arc<Self>, range: Range<u64>, start: u64) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)> {

@@ -192,6 +192,14 @@ impl<const WIDTH: usize> Entries<WIDTH> {
         self.slot.close();
     }
 
+    pub(super) fn pin(&self) -> io::Result<()> {
+        self.slot.pin()
+    }
+
+    pub(super) fn retire(&self) {
+        self.slot.retire();
+    }
+
     fn write_pending(&self, state: &mut State) -> io::Result<()> {
         if state.pending.is_empty() {
             return Ok(());

@@ -109,6 +109,16 @@ impl TimeIndex {
         self.entries.close();
     }
 
+    /// As [`crate::disk::FileSlot::pin`].
+    pub(crate) fn pin(&self) -> io::Result<()> {
+        self.entries.pin()
+    }
+
+    /// As [`crate::disk::FileSlot::retire`].
+    pub(crate) fn retire(&self) {
+        self.entries.retire();
+    }
+
     fn decode(&self, entry: &[u8; ENTRY_BYTES]) -> TimestampOffset {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = *entry;
         TimestampOffset {

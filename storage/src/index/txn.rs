@@ -11,6 +11,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_protocol::ids::{Offset, ProducerId};
 
@@ -37,23 +38,37 @@ pub struct AbortedTransaction {
 #[derive(Debug)]
 pub(crate) struct TxnIndex {
     entries: Entries<ENTRY_BYTES>,
+    /// Whether there are entries that are not known to be on the disk.
+    is_dirty: AtomicBool,
 }
 
 impl TxnIndex {
     pub(crate) fn open(disk: Arc<dyn Disk>, path: PathBuf) -> io::Result<Self> {
         Ok(Self {
             entries: Entries::open(disk, path)?,
+            is_dirty: AtomicBool::new(false),
         })
     }
 
     pub(crate) fn create(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
         Self {
             entries: Entries::create(disk, path),
+            is_dirty: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn push(&self, aborted: &AbortedTransaction) {
         self.entries.push(encode(aborted));
+        self.is_dirty.store(true, Ordering::Release);
+    }
+
+    /// As [`TxnIndex::push`] for a transaction that may be there.
+    pub(crate) fn push_if_missing(&self, aborted: &AbortedTransaction) -> io::Result<()> {
+        let last = self.entries.last()?.map(|entry| decode(&entry).last_offset);
+        if last.is_none_or(|last| last < aborted.last_offset) {
+            self.push(aborted);
+        }
+        Ok(())
     }
 
     /// Adds to `found` what overlaps `from..upper_bound`. True when no later segment can have more.
@@ -89,12 +104,40 @@ impl TxnIndex {
         }
     }
 
+    /// Forgets preallocated room, and what a power loss left of the last entries.
+    pub(crate) fn trim_zeros(&self) -> io::Result<()> {
+        self.entries.trim_zeros()
+    }
+
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.entries.sync()
     }
 
+    /// Makes new entries durable. Below the recovery point nobody would miss them: the data itself does not say that it
+    /// is aborted, and recovery does not look for the markers there. Returns whether there were any: the file may be new
+    /// then.
+    pub(crate) fn sync_new(&self) -> io::Result<bool> {
+        if !self.is_dirty.swap(false, Ordering::AcqRel) {
+            return Ok(false);
+        }
+        self.flush()
+            .and_then(|()| self.sync())
+            .map(|()| true)
+            .inspect_err(|_| self.is_dirty.store(true, Ordering::Release))
+    }
+
     pub(crate) fn close(&self) {
         self.entries.close();
+    }
+
+    /// As [`crate::disk::FileSlot::pin`].
+    pub(crate) fn pin(&self) -> io::Result<()> {
+        self.entries.pin()
+    }
+
+    /// As [`crate::disk::FileSlot::retire`].
+    pub(crate) fn retire(&self) {
+        self.entries.retire();
     }
 }
 

@@ -23,6 +23,12 @@ pub struct LogConfig {
     pub retention_ms: i64,
     /// `retention.bytes`; negative: no limit.
     pub retention_bytes: i64,
+    /// `delete.retention.ms`: so long after compaction could first have removed it a tombstone stays.
+    pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`: a record is not compacted before it is so old.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: a record is compacted when it is older.
+    pub max_compaction_lag_ms: i64,
     /// `file.delete.delay.ms`: files of deleted segments stay so long for those who still read them.
     pub file_delete_delay_ms: i64,
     /// `producer.id.expiration.ms`: a producer is forgotten so long after its last batch.
@@ -42,6 +48,9 @@ impl Default for LogConfig {
             is_compacted: false,
             retention_ms: 168 * HOUR_MS,
             retention_bytes: -1,
+            delete_retention_ms: 24 * HOUR_MS,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
             file_delete_delay_ms: 60_000,
             producer_id_expiration_ms: 24 * HOUR_MS,
         }
@@ -63,6 +72,11 @@ pub struct LogOptions {
     pub log_start_offset: Offset,
     /// From the checkpoint; taken as close as the log allows.
     pub high_watermark: Offset,
+    /// Whether a log that has lost records which were committed, or on disk, is cut to what is left of it. Otherwise it
+    /// is not opened ([`crate::OpenError::Damaged`]).
+    pub accepts_loss: bool,
+    /// From the checkpoint: up to where the log has been compacted, if it ever was.
+    pub cleaned_up_to: Option<Offset>,
     /// The time.
     pub now_ms: TimestampMs,
 }
@@ -77,6 +91,8 @@ impl Default for LogOptions {
             recovery_point: 0,
             log_start_offset: 0,
             high_watermark: 0,
+            accepts_loss: false,
+            cleaned_up_to: None,
             now_ms: 0,
         }
     }

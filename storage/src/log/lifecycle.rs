@@ -12,7 +12,7 @@ use super::{Appender, Log, LogOptions, Unflushed};
 use crate::checkpoint::CheckpointError;
 use crate::disk::Disk;
 use crate::partition_metadata::{read_topic_id, write_topic_id};
-use crate::recovery::load;
+use crate::recovery::{Damage, load};
 use crate::segment::ScanError;
 
 /// Why a log could not be opened.
@@ -31,6 +31,9 @@ pub enum OpenError {
     /// The log is damaged in a place that recovery does not repair, or the disk refused.
     #[error(transparent)]
     Storage(#[from] ScanError),
+    /// Records are missing that were committed, or on disk. Nothing has been cut.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
     /// The disk refused.
     #[error("{}: {error}", dir.display())]
     Io {
@@ -83,11 +86,15 @@ impl Log {
             first_unstable_offset: AtomicI64::new(producers.first_unstable_offset().unwrap_or(Offset::MAX)),
             recovery_point: AtomicI64::new(recovery_point),
             truncations: AtomicU64::new(0),
+            replacements: AtomicU64::new(0),
+            cleaned_up_to: AtomicI64::new(options.cleaned_up_to.unwrap_or(-1)),
+            compacting: Mutex::new(()),
             syncing: Mutex::new(()),
             sealing: Mutex::new(()),
             rolled: Mutex::default(),
             unflushed: Mutex::new(Unflushed {
                 is_dir_dirty: loaded.is_dir_dirty,
+                sealed: loaded.unflushed,
                 ..Unflushed::default()
             }),
             doomed: Mutex::default(),

@@ -3,7 +3,6 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ottla_protocol::ids::Offset;
@@ -104,14 +103,7 @@ impl Log {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<ReadSlice, ReadError> {
-        loop {
-            let truncations = self.truncations.load(Ordering::Acquire);
-            match self.try_read(from, upper_bound, max_bytes, at_least_one) {
-                // The log was cut while we read in it: what looked like damage was the cut.
-                Err(ReadError::Storage(_)) if truncations != self.truncations.load(Ordering::Acquire) => {}
-                result => return result,
-            }
-        }
+        self.undisturbed(|| self.try_read(from, upper_bound, max_bytes, at_least_one))
     }
 
     fn try_read(
@@ -154,13 +146,15 @@ impl Log {
     /// # Errors
     /// The disk's.
     pub fn aborted_transactions(&self, from: Offset, upper_bound: Offset) -> io::Result<Vec<AbortedTransaction>> {
-        let mut found = Vec::new();
-        for segment in self.segments_from(from) {
-            if segment.txns.collect(from, upper_bound, &mut found)? {
-                break;
+        self.undisturbed(|| {
+            let mut found = Vec::new();
+            for segment in self.segments_from(from) {
+                if segment.txns.collect(from, upper_bound, &mut found)? {
+                    break;
+                }
             }
-        }
-        found.sort_by_key(|aborted| aborted.first_offset);
-        Ok(found)
+            found.sort_by_key(|aborted| aborted.first_offset);
+            Ok(found)
+        })
     }
 }

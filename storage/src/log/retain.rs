@@ -79,7 +79,7 @@ impl Log {
             error,
         };
         let config = self.config();
-        let ages = self.segment_ages().map_err(failed)?;
+        let (segments, ages) = self.undisturbed(|| self.segment_ages()).map_err(failed)?;
         let count = expired_count(&ages, &config, self.log_start_offset(), self.high_watermark(), now_ms);
         if count == 0 {
             return Ok(0);
@@ -93,18 +93,25 @@ impl Log {
         self.finish_rolls_sealing();
         let removed: Vec<Arc<Segment>> = {
             let _appender = self.appender.lock();
-            let mut segments = self.segments.write();
-            let count = count.min(segments.len().saturating_sub(1));
-            let Some(first) = segments.get(count) else { return Ok(0) };
+            let mut current = self.segments.write();
+            let count = count.min(current.len().saturating_sub(1));
+            let is_same = current
+                .iter()
+                .zip(&segments[..count])
+                .all(|(one, other)| Arc::ptr_eq(one, other));
+            let Some(first) = current.get(count).filter(|_| is_same) else {
+                // Compaction came in between: the next round will see.
+                return Ok(0);
+            };
             self.raise_log_start(first.base_offset());
-            segments.drain(..count).collect()
+            current.drain(..count).collect()
         };
-        self.doom(&removed, now_ms.saturating_add(config.file_delete_delay_ms))
-            .map_err(failed)?;
+        self.replacements.fetch_add(1, Ordering::AcqRel);
+        self.doom(&removed, false, now_ms).map_err(failed)?;
         Ok(removed.len())
     }
 
-    fn segment_ages(&self) -> io::Result<Vec<SegmentAge>> {
+    fn segment_ages(&self) -> io::Result<(Vec<Arc<Segment>>, Vec<SegmentAge>)> {
         let segments = self.all_segments();
         let log_end_offset = self.log_end_offset();
         let ends = segments
@@ -120,24 +127,27 @@ impl Log {
                 modified_ms: segment.modified_ms()?,
             })
         };
-        segments.iter().zip(ends).map(age).collect()
+        let ages: io::Result<_> = segments.iter().zip(ends).map(age).collect();
+        ages.map(|ages| (segments, ages))
     }
 
-    /// Renames the files of removed segments, the oldest first: a crash in between leaves a log without a hole.
-    fn doom(&self, removed: &[Arc<Segment>], delete_at_ms: TimestampMs) -> io::Result<()> {
+    /// Renames the files of removed segments, the oldest first: a crash in between leaves a log without a hole. They go
+    /// after `file.delete.delay.ms`. The producer snapshot of the first one stays if it is replaced by another segment.
+    pub(super) fn doom(&self, removed: &[Arc<Segment>], is_replaced: bool, now_ms: TimestampMs) -> io::Result<()> {
         let mut doomed = Doomed {
-            delete_at_ms,
+            delete_at_ms: now_ms.saturating_add(self.config().file_delete_delay_ms),
             paths: Vec::new(),
         };
         self.unflushed
             .lock()
             .sealed
             .retain(|sealed| !removed.iter().any(|gone| Arc::ptr_eq(gone, sealed)));
-        for segment in removed {
+        for (at, segment) in removed.iter().enumerate() {
             segment.release();
             let base_offset = segment.base_offset();
             let files = SUFFIXES.map(|suffix| path(&self.dir, base_offset, suffix));
-            for file in files.into_iter().chain([snapshot::path(&self.dir, base_offset)]) {
+            let snapshot = (at > 0 || !is_replaced).then(|| snapshot::path(&self.dir, base_offset));
+            for file in files.into_iter().chain(snapshot) {
                 let mut renamed = file.as_os_str().to_owned();
                 renamed.push(".deleted");
                 match self.disk.rename(&file, renamed.as_ref()) {

@@ -71,7 +71,12 @@ impl Log {
                 (hasher.finish() % at_most.unsigned_abs()) as i64
             }
         };
-        segment.size_bytes() > 0 && appender.writer.age_ms(timestamp, now_ms) > config.segment_ms - jitter_ms
+        // The active segment is not compacted, so it must not get older than what has to be.
+        let segment_ms = match config.is_compacted && config.max_compaction_lag_ms > 0 {
+            true => config.segment_ms.min(config.max_compaction_lag_ms),
+            false => config.segment_ms,
+        };
+        segment.size_bytes() > 0 && appender.writer.age_ms(timestamp, now_ms) > segment_ms - jitter_ms
     }
 
     /// Makes a new segment at `base_offset` the active one; [`Log::finish_rolls`] has to follow. An active segment that

@@ -93,10 +93,11 @@ impl Log {
             segment.release();
         }
         active.file()?.sync()?;
+        let has_new_file = active.txns.sync_new()?;
         for offset in &unflushed.snapshots {
             snapshot::sync(&*self.disk, &snapshot::path(&self.dir, *offset))?;
         }
-        match unflushed.is_dir_dirty {
+        match unflushed.is_dir_dirty || has_new_file {
             true => self.disk.sync_dir(&self.dir),
             false => Ok(()),
         }

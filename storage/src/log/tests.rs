@@ -7,11 +7,15 @@ use ottla_protocol::records::batch::{batches, verify_crc};
 use ottla_protocol::records::{BatchBuilder, NewRecord};
 
 use super::*;
+use crate::compaction::{CompactionError, CompactionRequest, CompactionStats};
 use crate::disk::RealDisk;
 use crate::producer_state::AppendOrigin;
+use crate::recovery::{Damage, DamageKind};
 use crate::testing::{Scratch, scratch};
 
 mod basics;
+mod compacting;
+mod compaction_checker;
 mod cutting;
 mod failing;
 mod lookups;

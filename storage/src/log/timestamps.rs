@@ -63,6 +63,10 @@ impl Log {
     /// # Errors
     /// Damage, and the disk's.
     pub fn offset_for_timestamp(&self, timestamp: TimestampMs) -> Result<Option<TimestampAndOffset>, LookUpError> {
+        self.undisturbed(|| self.find_timestamp(timestamp))
+    }
+
+    fn find_timestamp(&self, timestamp: TimestampMs) -> Result<Option<TimestampAndOffset>, LookUpError> {
         let log_start_offset = self.log_start_offset();
         for segment in self.segments_from(log_start_offset) {
             if segment.largest().map_err(ScanError::Io)?.timestamp < timestamp {
@@ -95,18 +99,20 @@ impl Log {
     /// # Errors
     /// Damage, and the disk's.
     pub fn max_timestamp(&self) -> Result<Option<TimestampAndOffset>, LookUpError> {
-        let log_start_offset = self.log_start_offset();
-        let mut latest = -1;
-        for segment in self.segments_from(log_start_offset) {
-            latest = latest.max(match segment.base_offset() < log_start_offset {
-                true => largest_from(&segment, log_start_offset)?,
-                false => segment.largest().map_err(ScanError::Io)?.timestamp,
-            });
-        }
-        match latest {
-            ..0 => Ok(None),
-            _ => self.offset_for_timestamp(latest),
-        }
+        self.undisturbed(|| {
+            let log_start_offset = self.log_start_offset();
+            let mut latest = -1;
+            for segment in self.segments_from(log_start_offset) {
+                latest = latest.max(match segment.base_offset() < log_start_offset {
+                    true => largest_from(&segment, log_start_offset)?,
+                    false => segment.largest().map_err(ScanError::Io)?.timestamp,
+                });
+            }
+            match latest {
+                ..0 => Ok(None),
+                _ => self.find_timestamp(latest),
+            }
+        })
     }
 }
 

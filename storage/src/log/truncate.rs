@@ -126,6 +126,8 @@ impl Log {
         self.log_start_offset.fetch_min(log_end_offset, Ordering::AcqRel);
         self.recovery_point.fetch_min(log_end_offset, Ordering::AcqRel);
         self.log_end_offset.fetch_min(log_end_offset, Ordering::AcqRel);
+        // Nothing else that will be here has been compacted.
+        self.cleaned_up_to.fetch_min(log_end_offset, Ordering::AcqRel);
     }
 
     /// Makes the segment the one that is appended to, if it is not.

@@ -9,10 +9,10 @@ use ottla_protocol::ids::Offset;
 use ottla_protocol::records::BatchHeader;
 use ottla_protocol::records::batch::{HEADER_BYTES, verify_crc};
 
-use super::{Recovery, remove_segment_files};
+use super::{Damage, DamageKind, Recovery, remove_segment_files};
 use crate::disk::Disk;
 use crate::leader_epoch::EpochEntry;
-use crate::log::LogOptions;
+use crate::log::{LogOptions, OpenError};
 use crate::segment::writer::Writer;
 use crate::segment::{ScanError, Segment};
 
@@ -25,6 +25,8 @@ pub(super) struct Checked {
     pub(super) log_end_offset: Offset,
     /// Where the batches begin whose index entries were built anew.
     pub(super) rebuilt_from: Option<Offset>,
+    /// The segments that were checked, whose indexes are new.
+    pub(super) rebuilt: Vec<Arc<Segment>>,
     /// First batches of the epochs that were seen.
     pub(super) epochs: Vec<EpochEntry>,
     /// Whoever built the last segment's indexes goes on from there.
@@ -38,7 +40,7 @@ pub(super) fn check_segments(
     segments: &mut Vec<Arc<Segment>>,
     options: &LogOptions,
     recovery: &mut Recovery,
-) -> Result<Checked, ScanError> {
+) -> Result<Checked, OpenError> {
     let mut checked = Checked::default();
     let from = match options.is_clean {
         true => Offset::MAX,
@@ -48,34 +50,41 @@ pub(super) fn check_segments(
     while let Some(segment) = segments.get(at).cloned() {
         let next = segments.get(at + 1).map(|next| next.base_offset());
         at += 1;
-        segment.offsets.trim_zeros()?;
-        segment.times.trim_zeros()?;
+        trim_indexes(&segment).map_err(ScanError::Io)?;
         // The recovery point is in or behind the next segment: this one is whole.
         let is_whole = next.is_some_and(|next| next <= from) || (next.is_none() && options.is_clean);
-        if is_whole && has_good_indexes(&segment, next)? {
+        if is_whole && has_good_indexes(&segment, next).map_err(ScanError::Io)? {
             match next {
                 Some(_) => continue,
                 None => match segment.next_offset() {
                     Ok(next_offset) => {
+                        check_loss(&segment, segment.size_bytes(), next_offset, Rest::Nothing, options)?;
                         checked.log_end_offset = next_offset;
                         continue;
                     }
                     // It was not closed after all.
                     Err(ScanError::Corrupt { .. }) => {}
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.into()),
                 },
             }
         }
         let is_at_end = check_segment(&segment, from, next, options, recovery, &mut checked)?;
+        checked.rebuilt.push(segment);
         if is_at_end {
             for removed in segments.drain(at..).rev() {
                 tracing::warn!(dir = %dir.display(), base_offset = removed.base_offset(), "removing a segment behind the end of the log");
-                remove_segment_files(&**disk, dir, removed.base_offset())?;
+                remove_segment_files(&**disk, dir, removed.base_offset()).map_err(ScanError::Io)?;
                 recovery.removed_segments += 1;
             }
         }
     }
     Ok(checked)
+}
+
+fn trim_indexes(segment: &Segment) -> io::Result<()> {
+    segment.offsets.trim_zeros()?;
+    segment.times.trim_zeros()?;
+    segment.txns.trim_zeros()
 }
 
 /// Whether there are indexes whose last entries can be true; shorter ones than could be are good as well.
@@ -107,7 +116,7 @@ fn check_segment(
     options: &LogOptions,
     recovery: &mut Recovery,
     checked: &mut Checked,
-) -> Result<bool, ScanError> {
+) -> Result<bool, OpenError> {
     let (position, next_offset) = keep_indexes_below(segment, from)?;
     let first_timestamp = match position {
         0 => None,
@@ -123,7 +132,7 @@ fn check_segment(
         piece_start: 0,
     };
     let mut writer = Writer::new(segment.clone(), first_timestamp, options.now_ms);
-    while let Some(header) = walk.next_whole()? {
+    while let Some(header) = walk.next_whole().map_err(ScanError::Io)? {
         let range_start = walk.position - header.size_bytes() as u64;
         writer.index(
             &header,
@@ -135,20 +144,52 @@ fn check_segment(
     }
     recovery.checked_bytes += walk.position - position;
     checked.log_end_offset = walk.next_offset;
-    let rest = rest_of(segment, walk.position..file_bytes)?;
+    let rest = rest_of(segment, walk.position..file_bytes).map_err(ScanError::Io)?;
+    // A rolled segment that was not trimmed yet ends in zeros, and the next one follows it.
+    let is_continued = rest != Rest::Damaged && next.is_some_and(|next| next == walk.next_offset);
+    let is_at_end = rest != Rest::Nothing && !is_continued;
+    if is_at_end || next.is_none() {
+        check_loss(segment, walk.position, walk.next_offset, rest, options)?;
+    }
+    cut_off(&walk, rest, &writer, file_bytes).map_err(ScanError::Io)?;
+    if rest == Rest::Damaged {
+        recovery.truncated_bytes += file_bytes - walk.position;
+    }
+    checked.writer = Some(writer);
+    Ok(next.is_some() && is_at_end)
+}
+
+/// Refuses to let the log end here if somebody was promised more.
+fn check_loss(
+    segment: &Segment,
+    position: u64,
+    log_end_offset: Offset,
+    rest: Rest,
+    options: &LogOptions,
+) -> Result<(), Damage> {
+    let damage = Damage {
+        path: segment.log_path().into(),
+        position,
+        kind: match rest {
+            Rest::Damaged => DamageKind::BadBatch,
+            Rest::Nothing | Rest::Zeros => DamageKind::Missing,
+        },
+        log_end_offset,
+        recovery_point: options.recovery_point,
+        high_watermark: options.high_watermark,
+    };
+    damage.unless_accepted(options)
+}
+
+/// Cuts off what is behind the last good batch, and writes the indexes.
+fn cut_off(walk: &Walk<'_>, rest: Rest, writer: &Writer, file_bytes: u64) -> io::Result<()> {
+    let segment = walk.segment;
     if file_bytes > walk.position {
         tracing::info!(path = %segment.log_path().display(), position = walk.position, ?rest, "cutting off what is no batch");
         segment.file()?.set_len(walk.position)?;
         writer.publish(walk.position);
     }
-    if rest == Rest::Damaged {
-        recovery.truncated_bytes += file_bytes - walk.position;
-    }
-    segment.flush_indexes()?;
-    checked.writer = Some(writer);
-    // A rolled segment that was not trimmed yet ends in zeros, and the next one follows it.
-    let is_continued = rest != Rest::Damaged && next.is_some_and(|next| next == walk.next_offset);
-    Ok(next.is_some() && rest != Rest::Nothing && !is_continued)
+    segment.flush_indexes()
 }
 
 /// Keeps the index entries of batches before `from`, if they agree with the log. Returns from where to walk: a position

@@ -6,15 +6,21 @@ use std::sync::Arc;
 
 use ottla_protocol::ids::Offset;
 
+use super::swap::finish_swaps;
 use crate::disk::{Disk, remove_if_exists};
 use crate::producer_state::snapshot;
-use crate::segment::{SUFFIXES, Segment, path};
+use crate::segment::{SUFFIXES, ScanError, Segment, path};
 
 /// Digits of the offset in a file name.
 const OFFSET_DIGITS: usize = 20;
 
+pub(super) fn file_names(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<String>> {
+    let entries = disk.list(dir)?.into_iter().filter(|entry| !entry.is_dir);
+    Ok(entries.map(|entry| entry.name).collect())
+}
+
 /// The offset and the suffix of a name like `00000000000000004711.log`.
-fn split(name: &str) -> Option<(Offset, &str)> {
+pub(super) fn split(name: &str) -> Option<(Offset, &str)> {
     let (digits, suffix) = name.split_once('.')?;
     let is_offset = digits.len() == OFFSET_DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
     Some((is_offset.then(|| digits.parse().ok())??, suffix))
@@ -31,13 +37,8 @@ fn is_left_over(name: &str) -> bool {
 
 /// Removes left-overs and orphaned indexes, and opens the segments, by base offset. Each is taken to be as long as its
 /// file.
-pub(super) fn take_stock(disk: &Arc<dyn Disk>, dir: &Path) -> io::Result<Vec<Arc<Segment>>> {
-    let names: Vec<String> = disk
-        .list(dir)?
-        .into_iter()
-        .filter(|entry| !entry.is_dir)
-        .map(|entry| entry.name)
-        .collect();
+pub(super) fn take_stock(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<Arc<Segment>>, ScanError> {
+    let names = finish_swaps(disk, dir, file_names(&**disk, dir)?)?;
     let mut segments = Vec::new();
     for name in &names {
         if is_left_over(name) {

@@ -197,7 +197,8 @@ impl Writer {
         const PIECE_BYTES: u64 = 1024 * 1024;
         let segment = &self.segment;
         let path = segment.log.path();
-        let copy_path = path.with_extension("log.cleaned");
+        // Compaction may be writing a segment of this base offset: another name, which recovery removes as well.
+        let copy_path = path.with_extension("log.cut.cleaned");
         let disk = segment.log.disk();
         remove_if_exists(disk, &copy_path)?;
         let copy: Arc<dyn DiskFile> = disk.open(&copy_path, OpenMode::Create)?;

@@ -95,6 +95,9 @@ impl DiskFile for FailingFile {
             false => self.file.sync(),
         }
     }
+    fn set_modified(&self, modified_ms: i64) -> io::Result<()> {
+        self.file.set_modified(modified_ms)
+    }
     fn tail(self: Arc<Self>, range: Range<u64>, start: u64) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)> {
         self.file.clone().tail(range, start)
     }

@@ -99,22 +99,175 @@ fn only_what_is_past_the_recovery_point_is_read() {
     assert_eq!(read_all(&again, 0), read_all(&log, 0));
 }
 
+fn try_open(dir: &Path, options: &LogOptions) -> Result<Log, Damage> {
+    match Log::open(Arc::new(RealDisk::new()), dir, options) {
+        Ok(log) => Ok(log),
+        Err(OpenError::Damaged(damage)) => Err(damage),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn contents(dir: &Path) -> std::collections::BTreeMap<std::ffi::OsString, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let logs = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".log"));
+    logs.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
 #[test]
-fn an_end_below_the_high_watermark_is_reported() {
+fn what_somebody_was_promised_is_never_cut_off() {
     let dir = scratch("torn");
-    let log = log_with(dir.path(), &[batch(2), batch(1)]);
-    let bytes = std::fs::read(first_log(dir.path())).unwrap();
-    std::fs::write(first_log(dir.path()), &bytes[..log.size_bytes() as usize - 1]).unwrap();
-    let again = open(
-        dir.path(),
-        &LogOptions {
-            high_watermark: 3,
-            ..unclean()
-        },
-    );
-    assert_eq!(again.recovery().lost_from, Some(2));
-    assert!(again.recovery().truncated_bytes > 0);
-    assert_eq!(again.high_watermark(), 2);
+    let log = log_with(dir.path(), &[batch(2), batch(1), batch(1)]);
+    let second = read_all(&log, 0)[0].len();
+    log.close().unwrap();
+    type Harm = fn(&Path, usize);
+    let harms: [(Harm, DamageKind); 4] = [
+        (
+            |path, second| {
+                let mut bytes = std::fs::read(path).unwrap();
+                bytes[second + 70] ^= 1;
+                std::fs::write(path, bytes).unwrap();
+            },
+            DamageKind::BadBatch,
+        ),
+        (
+            |path, second| {
+                let bytes = std::fs::read(path).unwrap();
+                std::fs::write(path, &bytes[..second + 70]).unwrap();
+            },
+            DamageKind::BadBatch,
+        ),
+        (
+            |path, second| {
+                let bytes = std::fs::read(path).unwrap();
+                std::fs::write(path, &bytes[..second]).unwrap();
+            },
+            DamageKind::Missing,
+        ),
+        (
+            |path, second| {
+                let mut bytes = std::fs::read(path).unwrap();
+                bytes[second..].fill(0);
+                std::fs::write(path, bytes).unwrap();
+            },
+            DamageKind::Missing,
+        ),
+    ];
+    let promises = [(3, 0), (0, 3), (4, 4), (2, 0), (0, 2)];
+    for (number, (harm, kind)) in harms.into_iter().enumerate() {
+        for (recovery_point, high_watermark) in promises {
+            for is_clean in [false, true] {
+                if number == 0 && (is_clean || recovery_point > 3) {
+                    // What is on the disk is not read again at start: whoever reads there is told.
+                    continue;
+                }
+                let copy = copy_of(dir.path());
+                harm(&first_log(copy.path()), second);
+                let before = contents(copy.path());
+                let options = LogOptions {
+                    recovery_point,
+                    high_watermark,
+                    is_clean,
+                    ..unclean()
+                };
+                let outcome = try_open(copy.path(), &options);
+                if recovery_point.max(high_watermark) <= 2 {
+                    assert_eq!(outcome.unwrap().log_end_offset(), 2, "nobody was promised more");
+                    continue;
+                }
+                let damage = outcome.unwrap_err();
+                assert_eq!(
+                    (&damage.path, damage.position, damage.kind, damage.log_end_offset),
+                    (&first_log(copy.path()), second as u64, kind, 2)
+                );
+                assert!(damage.to_string().contains("00000000000000000000.log"), "{damage}");
+                assert_eq!(contents(copy.path()), before, "nothing is changed");
+                let accepted = LogOptions {
+                    accepts_loss: true,
+                    ..options
+                };
+                let log = try_open(copy.path(), &accepted).unwrap();
+                assert_eq!(
+                    (log.log_end_offset(), log.high_watermark().min(2)),
+                    (2, high_watermark.min(2))
+                );
+                let lost_from = (high_watermark > 2).then_some(2);
+                assert_eq!(log.recovery().lost_from, lost_from);
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_segment_before_the_last_one_does_not_remove_those_behind_it() {
+    let dir = scratch("torn");
+    let log = open(dir.path(), &unclean());
+    fill(&log, 60, &batch(3));
+    assert!(log.segment_count() > 2);
+    let mut bytes = std::fs::read(first_log(dir.path())).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(first_log(dir.path()), bytes).unwrap();
+    drop(log);
+    let before = contents(dir.path());
+    let options = LogOptions {
+        high_watermark: 100,
+        ..unclean()
+    };
+    let damage = try_open(dir.path(), &options).unwrap_err();
+    assert_eq!((damage.log_end_offset, damage.promised_end()), (0, 100));
+    assert_eq!(contents(dir.path()), before);
+}
+
+#[test]
+fn a_log_whose_files_are_gone_is_not_begun_again() {
+    let dir = scratch("torn");
+    let options = LogOptions {
+        high_watermark: 5,
+        ..unclean()
+    };
+    let damage = try_open(dir.path(), &options).unwrap_err();
+    assert_eq!((damage.path.as_path(), damage.log_end_offset), (dir.path(), 0));
+    let given_up = LogOptions {
+        log_start_offset: 5,
+        ..options
+    };
+    assert_eq!(try_open(dir.path(), &given_up).unwrap().log_end_offset(), 5);
+}
+
+#[test]
+fn leader_epochs_that_are_missing_or_make_no_sense_are_read_from_the_log() {
+    let dir = scratch("torn");
+    let log = open(dir.path(), &clean());
+    for epoch in [0, 0, 3, 7] {
+        let leader_epoch = LeaderEpoch(epoch);
+        log.append(Append {
+            leader_epoch,
+            ..client(&batch(2))
+        })
+        .unwrap();
+    }
+    let epochs = log.epochs();
+    assert_eq!(epochs.len(), 3);
+    log.close().unwrap();
+    let path = dir.path().join("leader-epoch-checkpoint");
+    let harms: [fn(&Path); 4] = [
+        |path| std::fs::remove_file(path).unwrap(),
+        |path| std::fs::write(path, "").unwrap(),
+        |path| std::fs::write(path, "0\n3\n0 0\n").unwrap(),
+        |path| std::fs::write(path, [0xff; 30]).unwrap(),
+    ];
+    for harm in harms {
+        harm(&path);
+        let log = open(
+            dir.path(),
+            &LogOptions {
+                recovery_point: 8,
+                ..clean()
+            },
+        );
+        assert_eq!(log.epochs(), epochs);
+        log.close().unwrap();
+    }
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! A log that has lost committed records: that partition is offline, the others are served, nothing is cut.
+
+use ottla_protocol::{
+    ErrorCode,
+    records::{BatchBuilder, NewRecord},
+};
+use ottla_tests::{
+    client::{Client, code, now_ms},
+    process::Broker,
+    scratch::Scratch,
+};
+use std::fs;
+
+fn produce(client: &mut Client, partition: i32) -> ottla_tests::Result<(ErrorCode, i64)> {
+    let mut builder = BatchBuilder::new();
+    builder.append(&NewRecord::of(now_ms(), b"key", &[b'v'; 500]));
+    client.produce("orders", partition, builder.build(), -1)
+}
+
+#[test]
+fn a_damaged_partition_is_offline_and_the_others_serve() -> ottla_tests::Result<()> {
+    let scratch = Scratch::new("damage");
+    let mut broker = Broker::start(scratch.path(), &[])?;
+    let mut client = broker.connect()?;
+    client.create_topic("orders", 2, &[])?;
+    for partition in 0..2 {
+        for _ in 0..5 {
+            assert_eq!(produce(&mut client, partition)?.0, ErrorCode::None);
+        }
+    }
+    // A clean stop writes down what was committed.
+    assert!(broker.stop()?.success());
+    broker.restart()?;
+    broker.kill()?;
+    let path = broker.data().join("orders-0/00000000000000000000.log");
+    let good = fs::read(&path)?;
+    fs::write(&path, &good[..good.len() - 100])?;
+    broker.restart()?;
+
+    let mut client = broker.connect()?;
+    assert_eq!(produce(&mut client, 0)?.0, ErrorCode::KafkaStorageError);
+    let fetched = client.fetch("orders", 0, 0, 0)?;
+    assert_eq!(
+        code(fetched.responses[0].partitions[0].error_code),
+        ErrorCode::KafkaStorageError
+    );
+    assert_eq!(produce(&mut client, 1)?, (ErrorCode::None, 5));
+    let said = broker.log();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("orders-0")).collect();
+    assert!(
+        lines.iter().any(|line| line.contains("ERROR")
+            && line.contains("00000000000000000000.log")
+            && line.contains("offsets 4 to 4 are missing")),
+        "{said}"
+    );
+    assert_eq!(fs::read(&path)?, good[..good.len() - 100], "nothing is cut");
+
+    // The file is put back.
+    assert!(broker.stop()?.success());
+    fs::write(&path, &good)?;
+    broker.restart()?;
+    let mut client = broker.connect()?;
+    assert_eq!(produce(&mut client, 0)?, (ErrorCode::None, 5));
+
+    // The loss is accepted, as the message says.
+    assert!(broker.stop()?.success());
+    let shorter = fs::read(&path)?.len() - 100;
+    fs::write(&path, &fs::read(&path)?[..shorter])?;
+    for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"] {
+        forget(&broker.data().join(name), "orders 0 ")?;
+    }
+    broker.restart()?;
+    assert_eq!(produce(&mut broker.connect()?, 0)?, (ErrorCode::None, 5));
+    Ok(())
+}
+
+/// Takes the line that begins so out of a checkpoint.
+fn forget(path: &std::path::Path, start: &str) -> ottla_tests::Result<()> {
+    let text = fs::read_to_string(path)?;
+    let kept: Vec<&str> = text.lines().skip(2).filter(|line| !line.starts_with(start)).collect();
+    assert_eq!(kept.len() + 3, text.lines().count(), "{text}");
+    Ok(fs::write(path, format!("0\n{}\n{}\n", kept.len(), kept.join("\n")))?)
+}
