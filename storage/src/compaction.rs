@@ -28,6 +28,7 @@ use ottla_protocol::ids::{Offset, TimestampMs};
 use ottla_protocol::records::compression::{DecompressError, UnknownCodec};
 use ottla_protocol::records::record::MalformedRecord;
 
+use crate::log::SyncError;
 use crate::segment::ScanError;
 
 pub use plan::Cleanable;
@@ -100,6 +101,15 @@ impl CompactionError {
     /// Whether another pass will fail as well, until somebody has done something about the log.
     pub fn is_lasting(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Unreadable { .. })
+    }
+}
+
+impl From<SyncError> for CompactionError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::SyncFailed(error) | SyncError::Io(error) => Self::Io(error),
+            SyncError::Offline => Self::Offline,
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 //! - a file that was created, renamed or removed is so for good only after [`Disk::sync_dir`] of its directory;
 //! - a failed `sync` may have dropped the data: it must never be tried again as if a second success meant anything.
 
+#[cfg(test)]
+pub(crate) mod faulty;
 mod map;
 mod plain;
 mod real;

@@ -180,7 +180,8 @@ fn start_over(disk: &Arc<dyn Disk>, dir: &Path, segments: &mut Vec<Arc<Segment>>
     let segment = Segment::create(disk, dir, offset)?;
     segment.flush_indexes()?;
     segments.push(Arc::new(segment));
-    Ok(())
+    // Without its first segment a log would look like one whose beginning was deleted.
+    disk.sync_dir(dir)
 }
 
 /// The producer state at `end`, and the offset of the newest snapshot: the newest that is whole, and what the log says

@@ -201,6 +201,11 @@ impl Segment {
 
     /// Finds the largest timestamp anew: that of the last index entry, or of a batch behind it.
     pub(crate) fn look_for_largest(&self) -> Result<(), ScanError> {
+        self.look_for_largest_before(self.size_bytes())
+    }
+
+    /// The same among the batches that begin before `end`, where one begins.
+    pub(crate) fn look_for_largest_before(&self, end: u64) -> Result<(), ScanError> {
         let none = TimestampOffset {
             timestamp: -1,
             offset: self.base_offset,
@@ -210,9 +215,9 @@ impl Segment {
             -1 => 0,
             _ => self.offsets.floor(largest.offset)?.map_or(0, |entry| entry.position),
         };
-        for found in Scan::new(self, start..self.size_bytes()) {
+        for found in Scan::new(self, start.min(end)..end) {
             let header = found?.header;
-            if header.max_timestamp > largest.timestamp {
+            if header.records_count > 0 && header.max_timestamp > largest.timestamp {
                 largest = TimestampOffset {
                     timestamp: header.max_timestamp,
                     offset: header.last_offset(),

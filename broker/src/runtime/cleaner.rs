@@ -100,9 +100,13 @@ fn clean_dirtiest(broker: &Broker, stopped: &mpsc::Receiver<()>, uncleanable: &m
     }
 }
 
-/// How dirty a log is that should be compacted.
+/// How dirty a log is that should be compacted. What earlier passes have replaced goes when its time has come.
 fn dirty_ratio(partition: &Partition) -> Option<f64> {
-    let state = match partition.log.compaction_state(now_ms()) {
+    let now_ms = now_ms();
+    if let Err(error) = partition.log.remove_doomed_files(now_ms) {
+        tracing::warn!(topic = %partition.topic, partition = partition.index, %error, "replaced files are left behind");
+    }
+    let state = match partition.log.compaction_state(now_ms) {
         Ok(state) => state?,
         Err(error) if partition.is_gone() => {
             tracing::debug!(topic = %partition.topic, %error, "a log that is being deleted");

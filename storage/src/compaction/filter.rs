@@ -1,10 +1,12 @@
 //! What stays of a batch: a pure decision.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use ottla_protocol::ids::{Offset, ProducerId, TimestampMs};
 use ottla_protocol::records::batch::HEADER_BYTES;
+use ottla_protocol::records::builder::NO_TIMESTAMP;
 use ottla_protocol::records::compression::decompress;
 use ottla_protocol::records::record::{Record, records};
 use ottla_protocol::records::{BatchBuilder, BatchHeader, Codec};
@@ -149,18 +151,25 @@ impl Filter {
 pub(crate) fn emptied(header: &BatchHeader) -> Kept {
     match header.records_count {
         0 => Kept::Whole,
-        _ => Kept::Part(BatchBuilder::in_place_of(header).build()),
+        _ => {
+            let without_horizon = BatchHeader {
+                attributes: header.attributes.with_delete_horizon(false),
+                base_timestamp: NO_TIMESTAMP,
+                ..*header
+            };
+            Kept::Part(BatchBuilder::in_place_of(&without_horizon).build())
+        }
     }
 }
 
-/// Adds the keys of a batch to the map, those before `from` excepted. Returns the offset of the first record that did
+/// Adds the keys of those records of a batch that are in `range` to the map. Returns the offset of the first one that did
 /// not fit.
 ///
 /// # Errors
 /// The records cannot be looked into.
 pub(crate) fn note_keys(
     map: &mut OffsetMap,
-    from: Offset,
+    range: &Range<Offset>,
     header: &BatchHeader,
     batch: &Bytes,
 ) -> Result<Option<Offset>, CompactionError> {
@@ -169,7 +178,7 @@ pub(crate) fn note_keys(
         let record = record.map_err(|error| unreadable(header, error))?;
         let offset = header.base_offset.saturating_add(record.offset_delta.into());
         if let Some(key) = record.key
-            && offset >= from
+            && range.contains(&offset)
             && !map.put(key, offset)
         {
             return Ok(Some(offset));

@@ -122,6 +122,35 @@ fn the_real_disk_keeps_the_contract() {
 }
 
 #[test]
+fn the_disk_in_memory_keeps_the_contract() {
+    let dir = Path::new("/disk");
+    let disk = faulty::FaultyDisk::default();
+    disk.create_dir(dir).unwrap();
+    contract(&disk, dir);
+}
+
+#[test]
+fn a_power_loss_takes_what_was_not_synced_and_nothing_else() {
+    let (dir, mut random) = (Path::new("/disk"), crate::testing::Random::new(7));
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let disk = faulty::FaultyDisk::default();
+        let kept = disk.open(&dir.join("kept"), OpenMode::Create).unwrap();
+        kept.write_at(&[IoSlice::new(&[1; 2000])], 0).unwrap();
+        kept.sync().unwrap();
+        disk.sync_dir(dir).unwrap();
+        kept.write_at(&[IoSlice::new(&[2; 2000])], 1000).unwrap();
+        disk.open(&dir.join("new"), OpenMode::Create).unwrap();
+        disk.power_loss(&mut random);
+        let content = read_file(&disk, &dir.join("kept")).unwrap().unwrap();
+        assert!(content.len() == 2000 || content.len() == 3000);
+        assert_eq!(content[..512], [1; 512]);
+        seen.insert((content.len(), content[1500], disk.status(&dir.join("new")).is_ok()));
+    }
+    assert_eq!(seen.len(), 8, "everything happens: {seen:?}");
+}
+
+#[test]
 fn the_real_disk_without_maps_keeps_the_contract() {
     contract(&RealDisk::without_maps(), scratch("disk").path());
 }

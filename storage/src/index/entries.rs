@@ -144,6 +144,25 @@ impl<const WIDTH: usize> Entries<WIDTH> {
         }
     }
 
+    /// Keeps the entries up to the first one that does not come `after` the one before, as a power loss may have left some
+    /// pages of the file and not others.
+    pub(super) fn keep_rising(&self, after: impl Fn(&[u8; WIDTH], &[u8; WIDTH]) -> bool) -> io::Result<()> {
+        let written = self.state.read().written;
+        let Some(file) = self.slot.open_existing()? else {
+            return Ok(());
+        };
+        let content = read_exact(&*file, 0, written * WIDTH)?;
+        let entries: Vec<[u8; WIDTH]> = content
+            .chunks_exact(WIDTH)
+            .filter_map(|entry| entry.try_into().ok())
+            .collect();
+        let fall = entries.windows(2).position(|pair| !after(&pair[0], &pair[1]));
+        match fall {
+            Some(at) => self.truncate(at + 1),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps the first `count` entries.
     pub(super) fn truncate(&self, count: usize) -> io::Result<()> {
         let mut state = self.state.write();

@@ -75,6 +75,14 @@ impl OffsetIndex {
         self.entries.truncate(self.entries.count().saturating_sub(1))
     }
 
+    /// Forgets what cannot be true, and what is behind it.
+    pub(crate) fn keep_rising(&self) -> io::Result<()> {
+        self.entries.keep_rising(|before, entry| {
+            let (before, entry) = (self.decode(before), self.decode(entry));
+            entry.offset > before.offset && entry.position > before.position
+        })
+    }
+
     /// Forgets preallocated room.
     pub(crate) fn trim_zeros(&self) -> io::Result<()> {
         self.entries.trim_zeros()

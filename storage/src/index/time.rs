@@ -82,6 +82,14 @@ impl TimeIndex {
         Ok(self.entries.last()?.map(|entry| self.decode(&entry)))
     }
 
+    /// Forgets what cannot be true, and what is behind it.
+    pub(crate) fn keep_rising(&self) -> io::Result<()> {
+        self.entries.keep_rising(|before, entry| {
+            let (before, entry) = (self.decode(before), self.decode(entry));
+            entry.offset > before.offset && entry.timestamp > before.timestamp
+        })
+    }
+
     /// Forgets preallocated room.
     pub(crate) fn trim_zeros(&self) -> io::Result<()> {
         self.entries.trim_zeros()

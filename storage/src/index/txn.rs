@@ -104,6 +104,12 @@ impl TxnIndex {
         }
     }
 
+    /// Forgets what cannot be true, and what is behind it.
+    pub(crate) fn keep_rising(&self) -> io::Result<()> {
+        self.entries
+            .keep_rising(|before, entry| decode(entry).last_offset > decode(before).last_offset)
+    }
+
     /// Forgets preallocated room, and what a power loss left of the last entries.
     pub(crate) fn trim_zeros(&self) -> io::Result<()> {
         self.entries.trim_zeros()

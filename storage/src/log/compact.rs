@@ -142,6 +142,12 @@ impl Log {
             on_io: request.on_io,
             unreported: 0,
         };
+        let (last_records, config) = {
+            let appender = self.appender.lock();
+            (appender.producers.last_records(), appender.config)
+        };
+        // A record goes because there is a later one: that must not be lost with the power.
+        self.sync()?;
         let dirty = cleanable
             .first_uncleanable_offset
             .abs_diff(cleanable.first_dirty_offset);
@@ -150,10 +156,6 @@ impl Log {
         stats.end_offset = self.fill(&mut map, &cleanable, &mut meter)?;
         stats.keys = map.len();
 
-        let (last_records, config) = {
-            let appender = self.appender.lock();
-            (appender.producers.last_records(), appender.config)
-        };
         let mut filter = Filter {
             map,
             end_offset: stats.end_offset,
@@ -204,7 +206,7 @@ impl Log {
                 if header.attributes.is_control() {
                     transactions.on_control(&header, &batch);
                 } else if !transactions.on_data(&header)
-                    && let Some(full_at) = note_keys(map, start, &header, &batch)?
+                    && let Some(full_at) = note_keys(map, &(start..end), &header, &batch)?
                 {
                     return Ok(full_at);
                 }

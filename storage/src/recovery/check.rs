@@ -51,8 +51,9 @@ pub(super) fn check_segments(
         let next = segments.get(at + 1).map(|next| next.base_offset());
         at += 1;
         trim_indexes(&segment).map_err(ScanError::Io)?;
-        // The recovery point is in or behind the next segment: this one is whole.
-        let is_whole = next.is_some_and(|next| next <= from) || (next.is_none() && options.is_clean);
+        // The recovery point is in or behind the next segment: this one is whole. Where the next one begins it is the
+        // data alone that is known to be on the disk: the indexes are synced after the roll.
+        let is_whole = next.is_some_and(|next| next < from) || (next.is_none() && options.is_clean);
         if is_whole && has_good_indexes(&segment, next).map_err(ScanError::Io)? {
             match next {
                 Some(_) => continue,
@@ -147,7 +148,11 @@ fn check_segment(
     let rest = rest_of(segment, walk.position..file_bytes).map_err(ScanError::Io)?;
     // A rolled segment that was not trimmed yet ends in zeros, and the next one follows it.
     let is_continued = rest != Rest::Damaged && next.is_some_and(|next| next == walk.next_offset);
-    let is_at_end = rest != Rest::Nothing && !is_continued;
+    // Whole batches may be missing at the end of a segment that was not on the disk yet. Where it was, compaction by
+    // Kafka may have left the gap; our own leaves none.
+    let may_have_gap = options.config.is_compacted && walk.next_offset < options.recovery_point;
+    let has_hole = next.is_some_and(|next| next > walk.next_offset) && !may_have_gap;
+    let is_at_end = (rest != Rest::Nothing || has_hole) && !is_continued;
     if is_at_end || next.is_none() {
         check_loss(segment, walk.position, walk.next_offset, rest, options)?;
     }
@@ -186,7 +191,10 @@ fn cut_off(walk: &Walk<'_>, rest: Rest, writer: &Writer, file_bytes: u64) -> io:
     let segment = walk.segment;
     if file_bytes > walk.position {
         tracing::info!(path = %segment.log_path().display(), position = walk.position, ?rest, "cutting off what is no batch");
-        segment.file()?.set_len(walk.position)?;
+        let file = segment.file()?;
+        file.set_len(walk.position)?;
+        // What is cut off must not come back behind what is appended now.
+        file.sync()?;
         writer.publish(walk.position);
     }
     segment.flush_indexes()
@@ -195,6 +203,10 @@ fn cut_off(walk: &Walk<'_>, rest: Rest, writer: &Writer, file_bytes: u64) -> io:
 /// Keeps the index entries of batches before `from`, if they agree with the log. Returns from where to walk: a position
 /// and the least offset that the batch there may have.
 fn keep_indexes_below(segment: &Segment, from: Offset) -> Result<(u64, Offset), ScanError> {
+    // Indexes of a segment that is appended to are not synced.
+    segment.offsets.keep_rising()?;
+    segment.times.keep_rising()?;
+    segment.txns.keep_rising()?;
     segment.offsets.truncate_to(from)?;
     if !is_last_entry_good(segment)? || !segment.has_index_files()? {
         segment.offsets.truncate_to(Offset::MIN)?;
@@ -210,6 +222,8 @@ fn keep_indexes_below(segment: &Segment, from: Offset) -> Result<(u64, Offset), 
     segment.times.truncate_to(entry.offset)?;
     segment.txns.truncate_to(entry.offset)?;
     segment.forget_largest();
+    // The time index may have lost more than the offset index.
+    segment.look_for_largest_before(entry.position)?;
     let header = segment.bytes(entry.position..entry.position + HEADER_BYTES as u64)?;
     let header = BatchHeader::parse(&header).map_err(|error| ScanError::corrupt(segment, entry.position, error))?;
     Ok((entry.position, header.base_offset))

@@ -71,18 +71,27 @@ pub(super) fn snapshot_offsets(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Of
     Ok(offsets)
 }
 
-/// Removes the producer snapshots with these offsets.
+/// Removes the producer snapshots with these offsets, durably: one that comes back after a power loss would describe a
+/// log that is not there any more.
 pub(crate) fn remove_snapshots(disk: &dyn Disk, dir: &Path, which: impl Fn(Offset) -> bool) -> io::Result<()> {
-    for offset in snapshot_offsets(disk, dir)?.into_iter().filter(|offset| which(*offset)) {
-        remove_if_exists(disk, &snapshot::path(dir, offset))?;
+    let removed: Vec<Offset> = snapshot_offsets(disk, dir)?
+        .into_iter()
+        .filter(|offset| which(*offset))
+        .collect();
+    for offset in &removed {
+        remove_if_exists(disk, &snapshot::path(dir, *offset))?;
     }
-    Ok(())
+    match removed.is_empty() {
+        true => Ok(()),
+        false => disk.sync_dir(dir),
+    }
 }
 
-/// Removes all files of a segment, the log last: without it the others are orphans.
+/// Removes all files of a segment, the log last: without it the others are orphans. Durably, as the segment before this
+/// one may go next, or others be written in its place.
 pub(crate) fn remove_segment_files(disk: &dyn Disk, dir: &Path, base_offset: Offset) -> io::Result<()> {
     for suffix in SUFFIXES.iter().rev() {
         remove_if_exists(disk, &path(dir, base_offset, suffix))?;
     }
-    Ok(())
+    disk.sync_dir(dir)
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use ottla_protocol::ids::{Offset, TimestampMs};
 use ottla_protocol::records::BatchHeader;
+use ottla_protocol::records::builder::NO_TIMESTAMP;
 
 use super::Segment;
 use crate::disk::{DiskFile, OpenMode, PAGE_BYTES, TailReader, TailWriter, remove_if_exists};
@@ -90,14 +91,17 @@ impl Writer {
 
     /// Indexes the batch that was appended at `position`, which gave it its offsets.
     pub(crate) fn index(&mut self, header: &BatchHeader, last_offset: Offset, position: u64, interval_bytes: u64) {
+        // Compaction has taken the records of some batches, and with them what has this timestamp.
+        let timestamp = match header.records_count {
+            0 => NO_TIMESTAMP,
+            _ => header.max_timestamp,
+        };
         self.first_timestamp.get_or_insert(header.max_timestamp);
-        let is_later = self
-            .largest_timestamp
-            .is_none_or(|largest| header.max_timestamp > largest);
+        let is_later = self.largest_timestamp.is_none_or(|largest| timestamp > largest);
         let is_due = self.bytes_since_index > interval_bytes;
         if is_later || is_due {
             let position = is_due.then_some(position);
-            if let Err(error) = self.add_entries(header.max_timestamp, last_offset, position) {
+            if let Err(error) = self.add_entries(timestamp, last_offset, position) {
                 // An index may have gaps, so the append is good without the entry.
                 tracing::warn!(path = %self.segment.log_path().display(), %error, "a batch is not indexed");
             }
@@ -179,7 +183,12 @@ impl Writer {
         self.segment.size_bytes.store(position, Ordering::Release);
         match is_read {
             true => self.copy_up_to(position)?,
-            false => self.segment.file()?.set_len(position)?,
+            false => {
+                let file = self.segment.file()?;
+                file.set_len(position)?;
+                // What is cut off must not come back behind what is appended now.
+                file.sync()?;
+            }
         }
         self.segment.offsets.truncate_to(offset)?;
         self.segment.times.truncate_to(offset)?;

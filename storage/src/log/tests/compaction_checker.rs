@@ -2,17 +2,20 @@
 //!
 //! A seed decides everything; a failure names it. `OTTLA_SEED=n` runs that one alone, `OTTLA_SEEDS=n` so many of them.
 //!
+//! It runs on the disk that forgets ([`crate::disk::faulty`]): processes are killed in the middle of a pass, and power is
+//! lost at any time. Then all that was synced is there, and nothing that was not written.
+//!
 //! Shown to turn red, put in one at a time: a tombstone dropped in the first pass, or kept for ever; an abort marker
 //! dropped with its data; a commit marker dropped before its data; keys of aborted records in the map; the last batch of
 //! a producer dropped; the transaction index not carried over; a `.swap` thrown away by recovery; old segments left
-//! beside a finished `.swap`. It found that recovery forgot aborted transactions below the recovery point, and that what
-//! recovery had checked was taken for synced. [`super::compacting`] turns red when a marker goes without a horizon, when
-//! markers are deduplicated by key, and when the last batch of a log goes.
+//! beside a finished `.swap`; no sync of the data below the recovery point, of sealed segments, of the transaction index,
+//! of what recovery has checked, before a pass, of the directory between two steps of a replacement, or of a log's first
+//! segment; a hole between segments accepted; the index of a segment trusted that ends at the recovery point.
+//! [`super::compacting`] turns red when a marker goes without a horizon, when markers are deduplicated by key, and when
+//! the last batch of a log goes; [`super::torn`] when something is cut below the high watermark.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
 use std::ops::ControlFlow;
-use std::sync::atomic::AtomicI64;
 
 use ottla_protocol::records::batch::HEADER_BYTES;
 use ottla_protocol::records::builder::end_transaction_batch;
@@ -21,61 +24,15 @@ use ottla_protocol::records::record::records;
 use ottla_protocol::records::{BatchHeader, Codec, Compression, EndTransactionMarker};
 
 use super::*;
-use crate::disk::{DirEntry, Disk, DiskFile, FileStatus, OpenMode};
+use crate::disk::Disk;
+use crate::disk::faulty::FaultyDisk;
 use crate::testing::Random;
 
 /// Keys of a history.
 const KEYS: u64 = 8;
+const DIR: &str = "/log";
 /// Retention of tombstones.
 const RETENTION_MS: i64 = 50;
-
-/// The real disk, until it has done so many changes to files: then the process that uses it counts as killed.
-#[derive(Debug)]
-struct Mortal {
-    disk: RealDisk,
-    changes_left: AtomicI64,
-}
-
-impl Mortal {
-    fn change(&self) -> io::Result<()> {
-        match self.changes_left.fetch_sub(1, Ordering::Relaxed) {
-            1.. => Ok(()),
-            _ => Err(io::Error::other("killed")),
-        }
-    }
-}
-
-impl Disk for Mortal {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        if mode == OpenMode::Create {
-            self.change()?;
-        }
-        self.disk.open(path, mode)
-    }
-    fn status(&self, path: &Path) -> io::Result<FileStatus> {
-        self.disk.status(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change()?;
-        self.disk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.change()?;
-        self.disk.remove_file(path)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.create_dir(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        self.disk.list(path)
-    }
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
-        self.change()
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Written {
@@ -87,12 +44,14 @@ struct Written {
     /// Whose transaction it is part of, until that ends.
     transaction: Option<i64>,
     is_aborted: bool,
+    /// Whose transaction it was part of, and the offset of the marker.
+    ended: Option<(i64, Offset)>,
 }
 
 struct History {
     random: Random,
-    dir: Scratch,
-    disk: Arc<Mortal>,
+    disk: FaultyDisk,
+    is_large: bool,
     log: Log,
     now_ms: TimestampMs,
     /// Every record that was ever appended, markers excepted.
@@ -107,13 +66,14 @@ struct History {
     cleaned_up_to: Offset,
 }
 
-fn options(log: Option<&Log>) -> LogOptions {
+fn options(log: Option<&Log>, is_large: bool) -> LogOptions {
     let config = LogConfig {
         is_deleted: false,
         is_compacted: true,
         delete_retention_ms: RETENTION_MS,
-        segment_bytes: 2_000,
-        index_interval_bytes: 200,
+        // Large ones have indexes of several sectors.
+        segment_bytes: if is_large { 30_000 } else { 2_000 },
+        index_interval_bytes: if is_large { 0 } else { 200 },
         producer_id_expiration_ms: i64::MAX,
         ..LogConfig::default()
     };
@@ -135,15 +95,12 @@ fn options(log: Option<&Log>) -> LogOptions {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let dir = scratch("checker");
-        let disk = Arc::new(Mortal {
-            disk: RealDisk::without_maps(),
-            changes_left: AtomicI64::new(i64::MAX),
-        });
+        let disk = FaultyDisk::default();
+        let is_large = seed.is_multiple_of(5);
         Self {
-            log: Log::open(disk.clone(), dir.path(), &options(None)).unwrap(),
+            is_large,
+            log: Log::open(Arc::new(disk.clone()), Path::new(DIR), &options(None, is_large)).unwrap(),
             random: Random::new(seed),
-            dir,
             disk,
             now_ms: 1_000,
             written: BTreeMap::new(),
@@ -166,6 +123,7 @@ impl History {
             14..=16 => self.compact(),
             17 => self.compact_until_killed(),
             18 => self.open_again(),
+            19 if self.random.below(2) == 0 => self.lose_power(),
             _ => self.log.remove_doomed_files(i64::MAX).unwrap(),
         }
         // Everything is committed at once, but for the last record now and then.
@@ -209,6 +167,7 @@ impl History {
                 batch_end: base_offset + i64::from(count) - 1,
                 transaction: is_transactional.then_some(id),
                 is_aborted: false,
+                ended: None,
             };
             builder.append(&NewRecord {
                 timestamp: written.timestamp,
@@ -238,7 +197,7 @@ impl History {
             origin: AppendOrigin::Coordinator,
             ..client(&marker)
         };
-        self.log.append(append).unwrap();
+        let marker = self.log.append(append).unwrap().base_offset;
         self.open.remove(&id);
         for written in self
             .written
@@ -247,6 +206,7 @@ impl History {
         {
             written.transaction = None;
             written.is_aborted = !is_commit;
+            written.ended = Some((id, marker));
         }
     }
 
@@ -294,37 +254,75 @@ impl History {
     /// A pass that the process does not survive, with the directory as it is then; or one that it just survives.
     fn compact_until_killed(&mut self) {
         let map_bytes = self.request_memory();
-        let changes = self.random.below(60) as i64;
-        self.disk.changes_left.store(changes, Ordering::Relaxed);
+        self.disk.fail_after(self.random.below(100));
         let outcome = self.log.compact(CompactionRequest {
             now_ms: self.now_ms,
             map_bytes,
             map_load_factor: 0.9,
             on_io: &mut |_| ControlFlow::Continue(()),
         });
-        let was_killed = self.disk.changes_left.swap(i64::MAX, Ordering::Relaxed) <= 0;
+        self.disk.fail_after(u64::MAX);
         match outcome {
             Ok(stats) => self.note_pass(stats.end_offset),
             // Part of it may be done, so that tombstones may have got their horizon.
             Err(error) => {
-                assert!(was_killed && matches!(error, CompactionError::Io(_)), "{error}");
+                assert!(matches!(error, CompactionError::Io(_)), "{error}");
                 self.note_horizons(self.log.last_stable_offset(), false);
             }
         }
-        let cleaned_up_to = self.log.cleaned_up_to();
-        self.open_again();
-        assert_eq!(self.log.cleaned_up_to(), cleaned_up_to);
-        self.check();
+        match self.random.below(2) {
+            0 => self.open_again(),
+            _ => self.lose_power(),
+        }
     }
 
     /// As after kill -9: nothing is closed.
     fn open_again(&mut self) {
-        let options = options(Some(&self.log));
+        let options = options(Some(&self.log), self.is_large);
         let producers = producers_of(&self.log);
-        let disk: Arc<dyn Disk> = self.disk.clone();
-        self.log = Log::open(disk, self.dir.path(), &options).unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        self.log = Log::open(disk, Path::new(DIR), &options).unwrap();
         assert_eq!(producers_of(&self.log), producers);
         assert_eq!(self.log.recovery().truncated_bytes, 0);
+        self.check();
+    }
+
+    /// As after a power cut: what was synced is there, and nothing but what was written.
+    fn lose_power(&mut self) {
+        let promised = self.log.recovery_point();
+        let options = LogOptions {
+            // What was not synced may be lost although it was committed.
+            high_watermark: promised.min(self.log.high_watermark()),
+            ..options(Some(&self.log), self.is_large)
+        };
+        self.disk.power_loss(&mut self.random);
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        self.log = Log::open(disk, Path::new(DIR), &options).unwrap();
+        let end = self.log.log_end_offset();
+        assert!(end >= promised, "{end} is left of {promised}");
+        drop(self.written.split_off(&end));
+        for written in self.written.values_mut() {
+            if let Some((id, _)) = written.ended.take_if(|(_, marker)| *marker >= end) {
+                (written.transaction, written.is_aborted) = (Some(id), false);
+            }
+        }
+        let producers = producers_of(&self.log);
+        self.sequences = producers.iter().map(|(id, last, _)| (id.0, last + 1)).collect();
+        self.open = producers
+            .iter()
+            .filter(|(.., is_open)| *is_open)
+            .map(|(id, ..)| id.0)
+            .collect();
+        let expected: HashSet<i64> = self
+            .written
+            .values()
+            .filter_map(|written| written.transaction)
+            .collect();
+        assert_eq!(self.open, expected, "open transactions");
+        self.horizons.retain(|offset, _| *offset < end);
+        self.latest_horizons.retain(|offset, _| *offset < end);
+        self.cleaned_up_to = self.log.cleaned_up_to().unwrap_or(0).min(end);
+        self.log.set_high_watermark(end);
         self.check();
     }
 
@@ -457,18 +455,16 @@ impl History {
 
     /// The log alone says what the producers are.
     fn check_rebuilt_producers(&self) {
-        let copy = copy_of(self.dir.path());
-        for entry in std::fs::read_dir(copy.path()).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.to_string_lossy();
+        let copy = self.disk.copy();
+        for entry in copy.list(Path::new(DIR)).unwrap() {
             if ["snapshot", "index", "checkpoint"]
                 .iter()
-                .any(|end| name.ends_with(end))
+                .any(|end| entry.name.ends_with(end))
             {
-                std::fs::remove_file(path).unwrap();
+                copy.remove_file(&Path::new(DIR).join(entry.name)).unwrap();
             }
         }
-        let rebuilt = Log::open(Arc::new(RealDisk::new()), copy.path(), &options(None)).unwrap();
+        let rebuilt = Log::open(Arc::new(copy), Path::new(DIR), &options(None, self.is_large)).unwrap();
         assert_eq!(producers_of(&rebuilt), producers_of(&self.log));
         assert_eq!(rebuilt.latest_epoch(), self.log.latest_epoch());
         assert_eq!(rebuilt.log_end_offset(), self.log.log_end_offset());
@@ -511,9 +507,9 @@ fn records_of(header: &BatchHeader, batch: &[u8]) -> Vec<Read> {
 
 #[test]
 fn every_history_keeps_its_last_values() {
-    crate::testing::for_each_seed(30, |seed| {
+    crate::testing::for_each_seed(60, |seed| {
         let mut history = History::new(seed);
-        for _ in 0..150 {
+        for _ in 0..if history.is_large { 450 } else { 150 } {
             history.step();
         }
         history.log.roll(0).unwrap();

@@ -187,9 +187,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_log_is_what_the_model_says(steps in vec(step(), 1..80), has_maps: bool) {
-        let disk = if has_maps { crate::disk::RealDisk::new() } else { crate::disk::RealDisk::without_maps() };
-        let mut run = Run::new(Arc::new(disk));
+    fn a_log_is_what_the_model_says(steps in vec(step(), 1..80), kind in 0..3) {
+        let mut run = Run::new(match kind {
+            0 => Arc::new(RealDisk::new()),
+            1 => Arc::new(RealDisk::without_maps()),
+            _ => Arc::new(crate::disk::faulty::FaultyDisk::default()),
+        });
         for step in &steps {
             run.step(step);
         }
