@@ -19,8 +19,12 @@
 //!
 //! Elsewhere: routing a group to its partition's leader, authorisation, and whether a topic exists (the broker).
 
+mod any_group;
+mod assignor;
 mod classic;
+mod cluster;
 mod config;
+mod consumer;
 mod delete_groups;
 mod groups;
 mod list_groups;
@@ -30,6 +34,8 @@ mod partition;
 mod record;
 mod timers;
 
+pub use assignor::Assignor;
+pub use cluster::{ClusterView, ConsumerSettings, Topic};
 pub use config::GroupsConfig;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;
