@@ -40,12 +40,18 @@ pub(crate) use metadata_hash::TopicHashes;
 pub(crate) use offsets::CommitRule;
 pub(crate) use partitions::Partitions;
 
-use crate::{GroupsConfig, cluster::ClusterView, outcome::Now};
+use crate::{
+    GroupsConfig,
+    cluster::{ClusterView, ConsumerSettings},
+    outcome::Now,
+};
 
 /// What a decision about a consumer group reads besides the group.
 pub(crate) struct World<'a> {
     pub(crate) config: &'a GroupsConfig,
     pub(crate) cluster: &'a dyn ClusterView,
+    /// Of the group.
+    pub(crate) settings: ConsumerSettings,
     pub(crate) hashes: &'a mut TopicHashes,
     pub(crate) now: Now,
 }

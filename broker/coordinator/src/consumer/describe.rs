@@ -42,7 +42,8 @@ impl Groups {
 impl ConsumerGroup {
     fn describe(&self, cluster: &dyn ClusterView, default_assignor: &'static str) -> DescribedGroup {
         let assignor = Self::preferred_assignor(&self.assignor_counts).cloned();
-        let members = self.members.iter();
+        // Kafka's order is that of a hash table, in which numbered ids come with the last one first.
+        let members = self.members.iter().rev();
         DescribedGroup {
             group_id: self.id.clone(),
             group_state: Str::from_static(self.state().name()),

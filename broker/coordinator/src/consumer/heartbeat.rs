@@ -32,6 +32,7 @@ pub(super) struct Beat {
     /// What the member has afterwards, if that is something else than before.
     pub(super) next: Option<CurrentAssignment>,
     pub(super) rebalance_timeout_ms: i32,
+    pub(super) session_timeout_ms: i32,
     /// The view of the cluster that the group has taken into account.
     pub(super) seen_version: Option<i64>,
 }
@@ -83,7 +84,8 @@ impl Groups {
             group.seen_version = beat.seen_version;
         }
         let revocation = revocation(beat.next.as_ref(), beat.rebalance_timeout_ms, now);
-        self.keep_consumer_member(&request.group_id, &beat.member_id, revocation, now);
+        let session_timeout_ms = beat.session_timeout_ms;
+        self.keep_consumer_member(&request.group_id, &beat.member_id, session_timeout_ms, revocation, now);
         Ok((records, beat.response))
     }
 
@@ -98,6 +100,7 @@ impl Groups {
             .get(&request.group_id)
             .ok_or_else(|| Refusal::group_not_found(&request.group_id))?;
         let mut world = World {
+            settings: self.cluster.consumer_settings(&group.id),
             config: &self.config,
             cluster: self.cluster.as_ref(),
             hashes: &mut self.topic_hashes,
@@ -137,7 +140,7 @@ impl ConsumerGroup {
         let response = ConsumerGroupHeartbeatResponse {
             member_id: Some(draft.sender.id.clone()),
             member_epoch: current.member_epoch,
-            heartbeat_interval_ms: world.cluster.consumer_settings(&self.id).heartbeat_interval_ms,
+            heartbeat_interval_ms: world.settings.heartbeat_interval_ms,
             assignment: is_told.then(|| {
                 Box::new(Assignment {
                     topic_partitions: partitions::to_response(&current.assigned),
@@ -152,6 +155,7 @@ impl ConsumerGroup {
                 false => self.seen_version,
             },
             rebalance_timeout_ms: draft.subscription.rebalance_timeout_ms,
+            session_timeout_ms: world.settings.session_timeout_ms,
             records: draft.records,
             member_id: draft.sender.id,
             next,

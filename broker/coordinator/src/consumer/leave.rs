@@ -55,7 +55,9 @@ impl Groups {
         let Some(group) = self.consumer.get_mut(group_id) else {
             return Vec::new();
         };
-        leaving.iter().for_each(|id| drop(group.timers.remove(id)));
+        for id in leaving {
+            group.timers.remove(id);
+        }
         group.fence(leaving, self.cluster.as_ref(), &mut self.topic_hashes)
     }
 

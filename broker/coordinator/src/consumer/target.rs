@@ -94,7 +94,7 @@ impl Draft<'_> {
 
 /// Whether the last target assignment is old enough for another one (KIP-1263).
 fn is_due(group: &ConsumerGroup, world: &World<'_>) -> bool {
-    let interval_ms = i64::from(world.cluster.consumer_settings(&group.id).assignment_interval_ms);
+    let interval_ms = i64::from(world.settings.assignment_interval_ms);
     let age_ms = world.now.wall_ms.saturating_sub(group.assignment_timestamp_ms);
     // A clock that was set back does not hold it up.
     group.assignment_timestamp_ms == 0 || !(0..interval_ms).contains(&age_ms)

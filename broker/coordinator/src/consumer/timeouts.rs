@@ -19,10 +19,10 @@ impl Groups {
         &mut self,
         group_id: &Str,
         member_id: &Str,
+        session_timeout_ms: i32,
         revocation: Option<Option<Revocation>>,
         now: Now,
     ) {
-        let session_timeout_ms = i64::from(self.cluster.consumer_settings(group_id).session_timeout_ms);
         let Some(group) = self.consumer.get_mut(group_id) else {
             return;
         };
@@ -32,7 +32,7 @@ impl Groups {
         let (group_id, Some(member)) = (&group.id, group.timers.get_mut(member_id)) else {
             return;
         };
-        if let Some(at_ms) = member.session.set(now.monotonic_ms + session_timeout_ms) {
+        if let Some(at_ms) = member.session.set(now.monotonic_ms + i64::from(session_timeout_ms)) {
             let timer = Timer::Session {
                 group: group_id.clone(),
                 member: member_id.clone(),
@@ -62,7 +62,8 @@ impl Groups {
             })
             .collect();
         for (group_id, member_id, revocation) in members {
-            self.keep_consumer_member(&group_id, &member_id, Some(revocation), now);
+            let session_timeout_ms = self.cluster.consumer_settings(&group_id).session_timeout_ms;
+            self.keep_consumer_member(&group_id, &member_id, session_timeout_ms, Some(revocation), now);
         }
     }
 

@@ -63,9 +63,10 @@ impl<'a> Draft<'a> {
         let are_names_changed = before.topic_names != self.subscription.topic_names;
         let is_regex_changed = before.topic_regex != self.subscription.topic_regex;
         let is_assignor_changed = self.is_assignor_changed(world);
+        let is_other_regex = is_regex_changed && self.is_matching_known();
         let is_matching_changed = self.update_regexes(is_regex_changed, world)?;
         self.is_subscription_changed = are_names_changed || is_regex_changed;
-        let asks_for_target = are_names_changed || is_regex_changed || is_assignor_changed || is_matching_changed;
+        let asks_for_target = are_names_changed || is_other_regex || is_assignor_changed || is_matching_changed;
         if asks_for_target || self.group.seen_version != Some(world.cluster.version()) {
             self.update_group_epoch(asks_for_target, world);
         }
@@ -92,6 +93,12 @@ impl<'a> Draft<'a> {
             name.map_or(world.config.default_assignor().name(), |name| name.as_str())
         };
         preferred(&self.group.assignor_counts) != preferred(&counts)
+    }
+
+    /// Whether it was known before which topics the sender's regular expression matches, if only none.
+    fn is_matching_known(&self) -> bool {
+        let regex = self.subscription.regex();
+        regex.is_none_or(|regex| self.group.regexes.contains_key(regex))
     }
 
     /// The regular expressions that members have, with the sender's new one.
@@ -131,7 +138,7 @@ impl<'a> Draft<'a> {
         }
         for (expression, topics) in regex::resolve(world.cluster, &due) {
             let before = self.regexes.get(&expression).map(|resolved| &resolved.topics);
-            is_matching_changed |= before != Some(&topics);
+            is_matching_changed |= before.unwrap_or(&BTreeSet::new()) != &topics;
             self.resolve(expression, topics, world);
         }
         Ok(is_matching_changed)
