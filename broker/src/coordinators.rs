@@ -3,24 +3,34 @@
 //! A group belongs to the partition of `__consumer_offsets` that its id hashes to; whoever leads that partition
 //! coordinates the group.
 
+mod view;
+
+pub(crate) use view::ImageView;
+
 use crate::{
     broker::Broker,
     partitions::Partition,
     runtime::coordinator_shard::{self, Setting, ShardHandle},
     stop::Stop,
 };
-use ottla_coordinator::{Actions, Groups, GroupsConfig, Now, Reply, Ticket, partition_for};
+use ottla_coordinator::{Actions, Assignor, Groups, GroupsConfig, Now, Reply, Ticket, partition_for};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{NodeId, Uuid},
 };
-use ottla_replication::{config::Layers, image::TopicImage};
+use ottla_replication::{
+    config::{Layers, Value},
+    image::{Changes, MetadataImage, TopicImage},
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 /// The topic that holds groups and offsets.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -34,6 +44,8 @@ pub(crate) struct Coordinators {
     shards: Mutex<HashMap<(Uuid, i32), Running>>,
     stop: Arc<Stop>,
     loading: Arc<Semaphore>,
+    /// What the groups see of the cluster; there once the first shard is.
+    view: OnceLock<watch::Sender<Arc<ImageView>>>,
 }
 
 struct Running {
@@ -48,6 +60,7 @@ impl Coordinators {
             shards: Mutex::default(),
             stop: Arc::default(),
             loading: Arc::new(Semaphore::new(LOADING)),
+            view: OnceLock::new(),
         }
     }
 
@@ -58,9 +71,10 @@ impl Coordinators {
 
     /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
     pub(crate) fn start(&self, broker: &Broker) {
+        self.view(broker);
         for partition in led_partitions(broker) {
             if partition.log.log_end_offset() > partition.log.log_start_offset() {
-                self.shard(&partition);
+                self.shard(broker, &partition);
             }
         }
     }
@@ -102,7 +116,10 @@ impl Coordinators {
     ) -> Result<Vec<R>, ErrorCode> {
         let look = Arc::new(look);
         let partitions = led_partitions(broker);
-        let shards: Vec<ShardHandle> = partitions.iter().map(|partition| self.shard(partition)).collect();
+        let shards: Vec<ShardHandle> = partitions
+            .iter()
+            .map(|partition| self.shard(broker, partition))
+            .collect();
         let mut seen = Vec::with_capacity(shards.len());
         for shard in shards {
             let look = look.clone();
@@ -152,11 +169,11 @@ impl Coordinators {
         let index = partition_for(group, partition_count(topic));
         let partition = broker.partitions.by_id(topic.id, index);
         let led = partition.filter(|partition| is_led(broker, partition));
-        Ok(self.shard(&led.ok_or(ErrorCode::NotCoordinator)?))
+        Ok(self.shard(broker, &led.ok_or(ErrorCode::NotCoordinator)?))
     }
 
     /// The shard of a partition; one that has ended is replaced.
-    fn shard(&self, partition: &Arc<Partition>) -> ShardHandle {
+    fn shard(&self, broker: &Broker, partition: &Arc<Partition>) -> ShardHandle {
         let mut shards = self.shards.lock();
         let key = (partition.topic_id, partition.index);
         if let Some(running) = shards.get(&key).filter(|running| !running.handle.has_ended()) {
@@ -167,6 +184,7 @@ impl Coordinators {
             config: self.config.clone(),
             stop: self.stop.clone(),
             loading: self.loading.clone(),
+            view: self.view(broker).subscribe(),
         });
         let running = Running {
             handle: handle.clone(),
@@ -174,6 +192,23 @@ impl Coordinators {
         };
         shards.insert(key, running);
         handle
+    }
+
+    fn view(&self, broker: &Broker) -> &watch::Sender<Arc<ImageView>> {
+        self.view
+            .get_or_init(|| watch::Sender::new(Arc::new(ImageView::first(broker))))
+    }
+
+    /// Whether there may be consumer groups.
+    pub(crate) fn serves_consumer_groups(&self, broker: &Broker) -> bool {
+        self.view(broker).borrow().serves_consumer_groups
+    }
+
+    /// Handlers see another image from now on, which `changes` led to; groups see it before their next decision.
+    pub(crate) fn see(&self, image: &Arc<MetadataImage>, changes: &Changes) {
+        if let Some(view) = self.view.get() {
+            view.send_modify(|view| *view = Arc::new(view.next(image, changes)));
+        }
     }
 
     /// Topics are gone: their offsets go too.
@@ -225,7 +260,24 @@ fn groups_config(layers: Layers<'_>) -> GroupsConfig {
         offset_metadata_max: size("offset.metadata.max.bytes"),
         offsets_retention_ms: layers.broker_number("offsets.retention.minutes").saturating_mul(60_000),
         offsets_retention_check_interval_ms: layers.broker_number("offsets.retention.check.interval.ms"),
+        consumer_max_size: size("group.consumer.max.size"),
+        consumer_assignors: consumer_assignors(layers),
     }
+}
+
+/// The assignors that are known; custom ones are Java classes, which cannot be loaded.
+fn consumer_assignors(layers: Layers<'_>) -> Vec<Assignor> {
+    let mut assignors = Vec::new();
+    if let Some(Value::List(names)) = layers.broker_value("group.consumer.assignors") {
+        for name in names {
+            match Assignor::by_name(&name) {
+                Some(assignor) if !assignors.contains(&assignor) => assignors.push(assignor),
+                Some(_) => {}
+                None => tracing::warn!(name, "group.consumer.assignors names an assignor that is not known"),
+            }
+        }
+    }
+    assignors
 }
 
 #[cfg(test)]

@@ -60,7 +60,9 @@ impl Broker {
         }
         self.follow_configs(&image, changes);
         // The image first: a handler that still finds the topic finds its partitions too.
-        self.image.store(Arc::new(image));
+        let image = Arc::new(image);
+        self.image.store(image.clone());
+        self.coordinators.see(&image, changes);
         for id in changes.deleted_topics.keys() {
             self.drop_topic(*id);
         }

@@ -11,6 +11,7 @@ use crate::{
     config::{
         MAX_MEMBER_METADATA_BYTES, MAX_NAME_BYTES, MAX_PENDING_MEMBERS, MAX_PROTOCOLS, NEW_MEMBER_JOIN_TIMEOUT_MS,
     },
+    consumer::ConsumerGroup,
     groups::Groups,
     outcome::{Actions, Caller, Now, Reply, Ticket},
     timers::{Deadline, Timer},
@@ -64,6 +65,14 @@ impl Groups {
         if let Err(error) = self.check_join(request, caller) {
             return refusal(error);
         }
+        if self
+            .consumer
+            .get(&request.group_id)
+            .is_some_and(|group| !group.is_empty())
+        {
+            // Its members speak another protocol, and online migration is not there.
+            return refusal(ErrorCode::InconsistentGroupProtocol);
+        }
         let is_new_group = !self.classic.contains_key(&request.group_id);
         if is_new_group && !request.member_id.is_empty() {
             return refusal(ErrorCode::UnknownMemberId);
@@ -115,6 +124,10 @@ impl Groups {
         let mut actions = Actions::default();
         group.join(join, &mut self.step(now, &mut actions));
         if !group.members.is_empty() || !group.pending_joins.is_empty() {
+            // A consumer group without members makes way.
+            let former = self.consumer.remove(&join.request.group_id);
+            let tombstones = former.iter().flat_map(ConsumerGroup::tombstones);
+            actions.records.extend(tombstones);
             actions.records.push(first_record);
             self.classic.insert(group.id.clone(), group);
         }

@@ -39,9 +39,12 @@ impl Groups {
         }];
         let leaving: &[MemberIdentity] = if is_batched { &request.members } else { &alone };
         let mut verdicts = vec![Err(ErrorCode::UnknownMemberId); leaving.len()];
-        let actions = self.decide_in_group(&request.group_id, now, |group, step| {
-            verdicts = group.leave(leaving, step);
-        });
+        let actions = match self.consumer.contains_key(&request.group_id) {
+            true => self.remove_consumer_members(&request.group_id, leaving, &mut verdicts),
+            false => self.decide_in_group(&request.group_id, now, |group, step| {
+                verdicts = group.leave(leaving, step);
+            }),
+        };
         let mut actions = actions.unwrap_or_default();
         let response = if is_batched {
             batch_response(leaving, &verdicts)
