@@ -119,7 +119,7 @@ fn every_api_answers_in_every_version_or_closes_the_connection() -> Outcome {
             DeleteGroupsRequest ElectLeadersRequest IncrementalAlterConfigsRequest AlterPartitionReassignmentsRequest
             ListPartitionReassignmentsRequest OffsetDeleteRequest DescribeQuorumRequest UpdateFeaturesRequest
             DescribeClusterRequest DescribeProducersRequest UnregisterBrokerRequest ListConfigResourcesRequest
-            DescribeTopicPartitionsRequest
+            DescribeTopicPartitionsRequest ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest
         );
         Ok(())
     })
