@@ -38,6 +38,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod once;
 mod produce;
 mod sync_group;
 mod unregister_broker;

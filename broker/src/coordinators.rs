@@ -9,6 +9,7 @@ pub(crate) use view::ImageView;
 
 use crate::{
     broker::Broker,
+    config::BrokerConfig,
     partitions::Partition,
     runtime::coordinator_shard::{self, Setting, ShardHandle},
     stop::Stop,
@@ -25,7 +26,7 @@ use ottla_replication::{
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -40,11 +41,12 @@ const LOADING: usize = 2;
 
 /// The coordinators of this broker.
 pub(crate) struct Coordinators {
+    config: GroupsConfig,
     shards: Mutex<HashMap<(Uuid, i32), Running>>,
     stop: Arc<Stop>,
     loading: Arc<Semaphore>,
-    /// What the groups see of the cluster; there once the first shard is.
-    view: OnceLock<watch::Sender<Arc<ImageView>>>,
+    /// What the groups see of the cluster.
+    view: watch::Sender<Arc<ImageView>>,
 }
 
 struct Running {
@@ -52,24 +54,28 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-impl Default for Coordinators {
-    fn default() -> Self {
+impl Coordinators {
+    /// Coordinators of a broker that starts with this image.
+    pub(crate) fn new(config: &BrokerConfig, image: Arc<MetadataImage>) -> Self {
         Self {
+            config: groups_config(config.layers()),
             shards: Mutex::default(),
             stop: Arc::default(),
             loading: Arc::new(Semaphore::new(LOADING)),
-            view: OnceLock::new(),
+            view: watch::Sender::new(Arc::new(ImageView::first(config, image))),
         }
     }
-}
 
-impl Coordinators {
+    /// The settings that groups are held against.
+    pub(crate) fn config(&self) -> &GroupsConfig {
+        &self.config
+    }
+
     /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
     pub(crate) fn start(&self, broker: &Broker) {
-        self.view(broker);
         for partition in led_partitions(broker) {
             if partition.log.log_end_offset() > partition.log.log_start_offset() {
-                self.shard(broker, &partition);
+                self.shard(&partition);
             }
         }
     }
@@ -111,10 +117,7 @@ impl Coordinators {
     ) -> Result<Vec<R>, ErrorCode> {
         let look = Arc::new(look);
         let partitions = led_partitions(broker);
-        let shards: Vec<ShardHandle> = partitions
-            .iter()
-            .map(|partition| self.shard(broker, partition))
-            .collect();
+        let shards: Vec<ShardHandle> = partitions.iter().map(|partition| self.shard(partition)).collect();
         let mut seen = Vec::with_capacity(shards.len());
         for shard in shards {
             let look = look.clone();
@@ -164,11 +167,11 @@ impl Coordinators {
         let index = partition_for(group, partition_count(topic));
         let partition = broker.partitions.by_id(topic.id, index);
         let led = partition.filter(|partition| is_led(broker, partition));
-        Ok(self.shard(broker, &led.ok_or(ErrorCode::NotCoordinator)?))
+        Ok(self.shard(&led.ok_or(ErrorCode::NotCoordinator)?))
     }
 
     /// The shard of a partition; one that has ended is replaced.
-    fn shard(&self, broker: &Broker, partition: &Arc<Partition>) -> ShardHandle {
+    fn shard(&self, partition: &Arc<Partition>) -> ShardHandle {
         let mut shards = self.shards.lock();
         let key = (partition.topic_id, partition.index);
         if let Some(running) = shards.get(&key).filter(|running| !running.handle.has_ended()) {
@@ -176,10 +179,10 @@ impl Coordinators {
         }
         let (handle, task) = coordinator_shard::start(Setting {
             partition: partition.clone(),
-            config: groups_config(broker.config.layers()),
+            config: self.config.clone(),
             stop: self.stop.clone(),
             loading: self.loading.clone(),
-            view: self.view(broker).subscribe(),
+            view: self.view.subscribe(),
         });
         let running = Running {
             handle: handle.clone(),
@@ -189,21 +192,15 @@ impl Coordinators {
         handle
     }
 
-    fn view(&self, broker: &Broker) -> &watch::Sender<Arc<ImageView>> {
-        self.view
-            .get_or_init(|| watch::Sender::new(Arc::new(ImageView::first(broker))))
-    }
-
     /// Whether there may be consumer groups.
-    pub(crate) fn serves_consumer_groups(&self, broker: &Broker) -> bool {
-        self.view(broker).borrow().serves_consumer_groups
+    pub(crate) fn serves_consumer_groups(&self) -> bool {
+        self.view.borrow().serves_consumer_groups
     }
 
     /// Handlers see another image from now on, which `changes` led to; groups see it before their next decision.
     pub(crate) fn see(&self, image: &Arc<MetadataImage>, changes: &Changes) {
-        if let Some(view) = self.view.get() {
-            view.send_modify(|view| *view = Arc::new(view.next(image, changes)));
-        }
+        self.view
+            .send_modify(|view| *view = Arc::new(view.next(image, changes)));
     }
 
     /// Topics are gone: their offsets go too.

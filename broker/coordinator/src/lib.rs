@@ -19,6 +19,7 @@
 //!
 //! Elsewhere: routing a group to its partition's leader, authorisation, and whether a topic exists (the broker).
 
+mod admission;
 mod any_group;
 mod assignor;
 mod classic;
@@ -34,9 +35,11 @@ mod partition;
 mod record;
 mod timers;
 
+pub use admission::{check_group_id, check_join_group};
 pub use assignor::Assignor;
 pub use cluster::{ClusterView, ConsumerSettings, Topic};
 pub use config::GroupsConfig;
+pub use consumer::check_consumer_group_heartbeat;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};

@@ -3,7 +3,7 @@
 //! v3: authorized operations (KIP-430). v4: group_instance_id (KIP-345). v5: flexible. v6: GROUP_ID_NOT_FOUND with a
 //! message (KIP-1043).
 
-use super::table::Call;
+use super::{once::once, table::Call};
 use crate::broker::Broker;
 use ottla_protocol::{
     ErrorCode,
@@ -20,8 +20,8 @@ pub(super) async fn handle(
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let version = call.version;
-    let mut groups = Vec::with_capacity(request.groups.len());
-    for group_id in request.groups {
+    let mut groups = Vec::new();
+    for group_id in once(request.groups, Clone::clone) {
         let asked = group_id.clone();
         let look = broker
             .coordinators

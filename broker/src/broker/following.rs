@@ -52,7 +52,7 @@ impl Broker {
             named
         };
         for topic in touched {
-            let settings = self.topic_settings(image, &topic.name);
+            let settings = Arc::new(self.topic_settings(image, &topic.name));
             for partition in self.partitions.of_topic(topic.id) {
                 partition.set_settings(settings.clone());
             }
@@ -67,7 +67,7 @@ impl Broker {
     }
 
     fn lead_topic(&self, image: &MetadataImage, topic: &TopicImage) {
-        let settings = self.topic_settings(image, &topic.name);
+        let settings = Arc::new(self.topic_settings(image, &topic.name));
         for (index, partition) in topic.partitions() {
             if !partition.replicas.contains(&self.node_id) {
                 continue;

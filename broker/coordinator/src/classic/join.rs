@@ -7,6 +7,7 @@ use super::{
     refused_join,
 };
 use crate::{
+    admission::check_join_group,
     config::{
         MAX_MEMBER_METADATA_BYTES, MAX_NAME_BYTES, MAX_PENDING_MEMBERS, MAX_PROTOCOLS, NEW_MEMBER_JOIN_TIMEOUT_MS,
     },
@@ -89,7 +90,7 @@ impl Groups {
     }
 
     fn check_join(&self, request: &JoinGroupRequest, caller: &Caller<'_>) -> Result<(), ErrorCode> {
-        let accepted = self.config.min_session_timeout_ms..=self.config.max_session_timeout_ms;
+        check_join_group(request, &self.config)?;
         let names = [
             request.protocol_type.len(),
             caller.client_id.len(),
@@ -100,11 +101,7 @@ impl Groups {
         let metadata_bytes: usize = protocols
             .map(|protocol| protocol.name.len() + protocol.metadata.len())
             .sum();
-        if request.group_id.is_empty() || request.group_id.len() > MAX_NAME_BYTES {
-            Err(ErrorCode::InvalidGroupId)
-        } else if !accepted.contains(&request.session_timeout_ms) {
-            Err(ErrorCode::InvalidSessionTimeout)
-        } else if request.protocols.len() > MAX_PROTOCOLS {
+        if request.protocols.len() > MAX_PROTOCOLS {
             Err(ErrorCode::InconsistentGroupProtocol)
         } else if names.into_iter().any(|bytes| bytes > MAX_NAME_BYTES)
             || instance > MAX_NAME_BYTES

@@ -5,6 +5,7 @@ use super::{
     group::{ClassicGroup, GroupState},
 };
 use crate::{
+    admission::check_group_id,
     groups::Groups,
     outcome::{Actions, Caller, Now, Reply, Ticket},
 };
@@ -29,8 +30,8 @@ impl Groups {
         now: Now,
     ) -> Actions {
         let is_batched = caller.version >= BATCHED_FROM;
-        if request.group_id.is_empty() {
-            return Actions::reply(ticket, Reply::LeaveGroup(refused(ErrorCode::InvalidGroupId)));
+        if let Err(error) = check_group_id(&request.group_id) {
+            return Actions::reply(ticket, Reply::LeaveGroup(refused(error)));
         }
         let alone = [MemberIdentity {
             member_id: request.member_id.clone(),

@@ -1,6 +1,7 @@
 //! OffsetDelete, and the end of a topic.
 
 use crate::{
+    admission::check_group_id,
     any_group::AnyGroup,
     classic::GroupState,
     groups::Groups,
@@ -42,9 +43,7 @@ impl Groups {
     }
 
     fn group_to_delete_from(&self, group_id: &Str) -> Result<AnyGroup<'_>, ErrorCode> {
-        if group_id.is_empty() {
-            return Err(ErrorCode::InvalidGroupId);
-        }
+        check_group_id(group_id)?;
         let group = self.group(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
         match group {
             // What its members use is not known here.
