@@ -9,6 +9,7 @@ pub(crate) use view::ImageView;
 
 use crate::{
     broker::Broker,
+    config::BrokerConfig,
     partitions::Partition,
     runtime::coordinator_shard::{self, Setting, ShardHandle},
     stop::Stop,
@@ -25,7 +26,7 @@ use ottla_replication::{
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -44,8 +45,8 @@ pub(crate) struct Coordinators {
     shards: Mutex<HashMap<(Uuid, i32), Running>>,
     stop: Arc<Stop>,
     loading: Arc<Semaphore>,
-    /// What the groups see of the cluster; there once the first shard is.
-    view: OnceLock<watch::Sender<Arc<ImageView>>>,
+    /// What the groups see of the cluster.
+    view: watch::Sender<Arc<ImageView>>,
 }
 
 struct Running {
@@ -54,13 +55,14 @@ struct Running {
 }
 
 impl Coordinators {
-    pub(crate) fn new(layers: Layers<'_>) -> Self {
+    /// Coordinators of a broker that starts with this image.
+    pub(crate) fn new(config: &BrokerConfig, image: Arc<MetadataImage>) -> Self {
         Self {
-            config: groups_config(layers),
+            config: groups_config(config.layers()),
             shards: Mutex::default(),
             stop: Arc::default(),
             loading: Arc::new(Semaphore::new(LOADING)),
-            view: OnceLock::new(),
+            view: watch::Sender::new(Arc::new(ImageView::first(config, image))),
         }
     }
 
@@ -71,7 +73,6 @@ impl Coordinators {
 
     /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
     pub(crate) fn start(&self, broker: &Broker) {
-        self.view(broker);
         for partition in led_partitions(broker) {
             if partition.log.log_end_offset() > partition.log.log_start_offset() {
                 self.shard(broker, &partition);
@@ -184,7 +185,7 @@ impl Coordinators {
             config: self.config.clone(),
             stop: self.stop.clone(),
             loading: self.loading.clone(),
-            view: self.view(broker).subscribe(),
+            view: self.view.subscribe(),
         });
         let running = Running {
             handle: handle.clone(),
@@ -194,21 +195,15 @@ impl Coordinators {
         handle
     }
 
-    fn view(&self, broker: &Broker) -> &watch::Sender<Arc<ImageView>> {
-        self.view
-            .get_or_init(|| watch::Sender::new(Arc::new(ImageView::first(broker))))
-    }
-
     /// Whether there may be consumer groups.
-    pub(crate) fn serves_consumer_groups(&self, broker: &Broker) -> bool {
-        self.view(broker).borrow().serves_consumer_groups
+    pub(crate) fn serves_consumer_groups(&self) -> bool {
+        self.view.borrow().serves_consumer_groups
     }
 
     /// Handlers see another image from now on, which `changes` led to; groups see it before their next decision.
     pub(crate) fn see(&self, image: &Arc<MetadataImage>, changes: &Changes) {
-        if let Some(view) = self.view.get() {
-            view.send_modify(|view| *view = Arc::new(view.next(image, changes)));
-        }
+        self.view
+            .send_modify(|view| *view = Arc::new(view.next(image, changes)));
     }
 
     /// Topics are gone: their offsets go too.

@@ -36,6 +36,7 @@ mod update;
 mod validate;
 
 pub(crate) use group::ConsumerGroup;
+pub use heartbeat::check_consumer_group_heartbeat;
 pub(crate) use metadata_hash::TopicHashes;
 pub(crate) use offsets::CommitRule;
 pub(crate) use partitions::Partitions;

@@ -21,7 +21,10 @@ impl Groups {
         };
         let classic = self.classic.values().map(list_classic);
         let consumer = self.consumer.values().map(list_consumer);
-        classic.chain(consumer).filter(is_wanted).collect()
+        let mut listed: Vec<ListedGroup> = classic.chain(consumer).filter(is_wanted).collect();
+        // Kafka's order is that of a hash table, in which numbered ids come with the last one first.
+        listed.sort_by(|a, b| b.group_id.cmp(&a.group_id));
+        listed
     }
 }
 

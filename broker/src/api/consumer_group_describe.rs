@@ -16,7 +16,7 @@ pub(super) async fn handle(
     request: ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
-    let is_served = broker.coordinators.serves_consumer_groups(broker);
+    let is_served = broker.coordinators.serves_consumer_groups();
     for group_id in request.group_ids {
         if !is_served {
             groups.push(refused(group_id, ErrorCode::UnsupportedVersion));

@@ -4,7 +4,7 @@
 
 use super::table::Call;
 use crate::{broker::Broker, log_store::new_id};
-use ottla_coordinator::{Caller, Reply};
+use ottla_coordinator::{Caller, Reply, check_consumer_group_heartbeat};
 use ottla_protocol::{
     ErrorCode,
     messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse},
@@ -16,8 +16,11 @@ pub(super) async fn handle(
     call: &Call,
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
-    if !broker.coordinators.serves_consumer_groups(broker) {
+    if !broker.coordinators.serves_consumer_groups() {
         return refused(ErrorCode::UnsupportedVersion);
+    }
+    if let Err(response) = check_consumer_group_heartbeat(&request, call.version, broker.coordinators.config()) {
+        return *response;
     }
     let (version, client_id, client_host) = (call.version, call.client_id.detached(), call.client_host());
     let group = request.group_id.clone();

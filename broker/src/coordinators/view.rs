@@ -1,6 +1,6 @@
 //! The metadata image as the groups see it.
 
-use crate::broker::Broker;
+use crate::config::BrokerConfig;
 use ottla_coordinator::{ClusterView, ConsumerSettings, Topic};
 use ottla_protocol::{
     Str,
@@ -27,25 +27,21 @@ pub(crate) struct ImageView {
 
 impl ImageView {
     /// The view of the image that the broker starts with.
-    pub(super) fn first(broker: &Broker) -> Self {
-        let image = broker.image.load_full();
+    pub(super) fn first(config: &BrokerConfig, image: Arc<MetadataImage>) -> Self {
+        let layers = layers(&image, config.node_id, &config.file);
         Self {
             version: image.position.offset,
-            limits: Limits::of(broker.layers(&image)),
-            serves_consumer_groups: serves_consumer_groups(&image, broker.layers(&image)),
+            limits: Limits::of(layers),
+            serves_consumer_groups: serves_consumer_groups(&image, layers),
+            node_id: config.node_id,
+            file: Arc::new(config.file.clone()),
             image,
-            node_id: broker.node_id,
-            file: Arc::new(broker.config.file.clone()),
         }
     }
 
     /// The view of a later image, which `changes` led to.
     pub(super) fn next(&self, image: &Arc<MetadataImage>, changes: &Changes) -> Self {
-        let layers = Layers {
-            broker: image.configs().of_broker(self.node_id),
-            cluster: image.configs().of_all_brokers(),
-            file: &self.file,
-        };
+        let layers = layers(image, self.node_id, &self.file);
         Self {
             version: match are_topics_changed(&self.image, image, changes) {
                 true => image.position.offset,
@@ -99,6 +95,15 @@ impl ClusterView for ImageView {
     fn consumer_settings(&self, group_id: &str) -> ConsumerSettings {
         let group = ConfigResource::new(ResourceType::Group, group_id);
         self.limits.within(self.image.configs().of(&group))
+    }
+}
+
+/// What counts for the broker `node_id` by place.
+fn layers<'a>(image: &'a MetadataImage, node_id: NodeId, file: &'a ConfigValues) -> Layers<'a> {
+    Layers {
+        broker: image.configs().of_broker(node_id),
+        cluster: image.configs().of_all_brokers(),
+        file,
     }
 }
 

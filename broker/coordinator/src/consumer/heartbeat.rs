@@ -12,12 +12,12 @@ use super::{
     validate::{self, LEAVE_EPOCH},
 };
 use crate::{
-    CoordinatorRecord,
+    CoordinatorRecord, GroupsConfig,
     groups::Groups,
     outcome::{Actions, Caller, Now, Reply, Ticket},
 };
 use ottla_protocol::{
-    ErrorCode, Str,
+    Str,
     ids::Uuid,
     messages::{
         ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, consumer_group_heartbeat_response::Assignment,
@@ -35,6 +35,18 @@ pub(super) struct Beat {
     pub(super) session_timeout_ms: i32,
     /// The view of the cluster that the group has taken into account.
     pub(super) seen_version: Option<i64>,
+}
+
+/// Whether a ConsumerGroupHeartbeat makes sense whatever the group's state.
+///
+/// # Errors
+/// The answer.
+pub fn check_consumer_group_heartbeat(
+    request: &ConsumerGroupHeartbeatRequest,
+    version: i16,
+    config: &GroupsConfig,
+) -> Result<(), Box<ConsumerGroupHeartbeatResponse>> {
+    validate::check(request, version, config).map_err(|refusal| Box::new(refused(refusal)))
 }
 
 impl Groups {
@@ -219,15 +231,8 @@ fn is_full(request: &ConsumerGroupHeartbeatRequest) -> bool {
 
 pub(super) fn refused(refusal: Refusal) -> ConsumerGroupHeartbeatResponse {
     ConsumerGroupHeartbeatResponse {
+        error_code: refusal.code as i16,
         error_message: Some(refusal.message),
-        ..consumer_heartbeat_refused(refusal.code)
-    }
-}
-
-/// The answer to a ConsumerGroupHeartbeat that only has a code.
-pub(crate) fn consumer_heartbeat_refused(error: ErrorCode) -> ConsumerGroupHeartbeatResponse {
-    ConsumerGroupHeartbeatResponse {
-        error_code: error as i16,
         ..Default::default()
     }
 }

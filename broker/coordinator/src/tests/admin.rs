@@ -28,7 +28,7 @@ fn groups_are_listed_by_state_and_type_in_any_case_of_letters() {
             .map(|group| group.group_id.to_string())
             .collect::<Vec<_>>()
     };
-    assert_eq!(list(&[], &[]), [GROUP, "simple"]);
+    assert_eq!(list(&[], &[]), ["simple", GROUP]);
     assert_eq!(list(&["STABLE "], &[]), [GROUP]);
     assert_eq!(list(&["empty", "Dead"], &["Classic"]), ["simple"]);
     assert_eq!(list(&["nonsense"], &[]), [""; 0]);
