@@ -192,7 +192,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         logs,
         partitions: Partitions::default(),
         fetch_sessions: Sessions::new(config.fetch_session_slots),
-        coordinators: Coordinators::default(),
+        coordinators: Coordinators::new(config.layers()),
         producer_ids: ProducerIds::default(),
         stop: Stop::default(),
         open_connections: AtomicUsize::new(0),

@@ -40,6 +40,7 @@ struct Settings {
 /// What a person should read.
 pub fn run() -> anyhow::Result<()> {
     keep_memory_small();
+    raise_file_limit();
     start_logging();
     match Arguments::parse()
         .command
@@ -57,6 +58,20 @@ fn keep_memory_small() {
         // An old kernel; it costs memory, nothing else.
         tracing::debug!(%error, "huge pages stay on");
     }
+}
+
+/// Connections and logs take descriptors: the process may have as many as it is allowed to ask for.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it is refused the limit stays as it is, and a connection too many is a line in the log.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

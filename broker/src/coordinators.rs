@@ -3,24 +3,34 @@
 //! A group belongs to the partition of `__consumer_offsets` that its id hashes to; whoever leads that partition
 //! coordinates the group.
 
+mod view;
+
+pub(crate) use view::ImageView;
+
 use crate::{
     broker::Broker,
     partitions::Partition,
     runtime::coordinator_shard::{self, Setting, ShardHandle},
     stop::Stop,
 };
-use ottla_coordinator::{Actions, Groups, GroupsConfig, Now, Reply, Ticket, partition_for};
+use ottla_coordinator::{Actions, Assignor, Groups, GroupsConfig, Now, Reply, Ticket, partition_for};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{NodeId, Uuid},
 };
-use ottla_replication::{config::Layers, image::TopicImage};
+use ottla_replication::{
+    config::{Layers, Value},
+    image::{Changes, MetadataImage, TopicImage},
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 /// The topic that holds groups and offsets.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -30,9 +40,12 @@ const LOADING: usize = 2;
 
 /// The coordinators of this broker.
 pub(crate) struct Coordinators {
+    config: GroupsConfig,
     shards: Mutex<HashMap<(Uuid, i32), Running>>,
     stop: Arc<Stop>,
     loading: Arc<Semaphore>,
+    /// What the groups see of the cluster; there once the first shard is.
+    view: OnceLock<watch::Sender<Arc<ImageView>>>,
 }
 
 struct Running {
@@ -40,19 +53,25 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-impl Default for Coordinators {
-    fn default() -> Self {
+impl Coordinators {
+    pub(crate) fn new(layers: Layers<'_>) -> Self {
         Self {
+            config: groups_config(layers),
             shards: Mutex::default(),
             stop: Arc::default(),
             loading: Arc::new(Semaphore::new(LOADING)),
+            view: OnceLock::new(),
         }
     }
-}
 
-impl Coordinators {
+    /// The settings that groups are held against.
+    pub(crate) fn config(&self) -> &GroupsConfig {
+        &self.config
+    }
+
     /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
     pub(crate) fn start(&self, broker: &Broker) {
+        self.view(broker);
         for partition in led_partitions(broker) {
             if partition.log.log_end_offset() > partition.log.log_start_offset() {
                 self.shard(broker, &partition);
@@ -162,9 +181,10 @@ impl Coordinators {
         }
         let (handle, task) = coordinator_shard::start(Setting {
             partition: partition.clone(),
-            config: groups_config(broker.config.layers()),
+            config: self.config.clone(),
             stop: self.stop.clone(),
             loading: self.loading.clone(),
+            view: self.view(broker).subscribe(),
         });
         let running = Running {
             handle: handle.clone(),
@@ -172,6 +192,23 @@ impl Coordinators {
         };
         shards.insert(key, running);
         handle
+    }
+
+    fn view(&self, broker: &Broker) -> &watch::Sender<Arc<ImageView>> {
+        self.view
+            .get_or_init(|| watch::Sender::new(Arc::new(ImageView::first(broker))))
+    }
+
+    /// Whether there may be consumer groups.
+    pub(crate) fn serves_consumer_groups(&self, broker: &Broker) -> bool {
+        self.view(broker).borrow().serves_consumer_groups
+    }
+
+    /// Handlers see another image from now on, which `changes` led to; groups see it before their next decision.
+    pub(crate) fn see(&self, image: &Arc<MetadataImage>, changes: &Changes) {
+        if let Some(view) = self.view.get() {
+            view.send_modify(|view| *view = Arc::new(view.next(image, changes)));
+        }
     }
 
     /// Topics are gone: their offsets go too.
@@ -223,7 +260,24 @@ fn groups_config(layers: Layers<'_>) -> GroupsConfig {
         offset_metadata_max: size("offset.metadata.max.bytes"),
         offsets_retention_ms: layers.broker_number("offsets.retention.minutes").saturating_mul(60_000),
         offsets_retention_check_interval_ms: layers.broker_number("offsets.retention.check.interval.ms"),
+        consumer_max_size: size("group.consumer.max.size"),
+        consumer_assignors: consumer_assignors(layers),
     }
+}
+
+/// The assignors that are known; custom ones are Java classes, which cannot be loaded.
+fn consumer_assignors(layers: Layers<'_>) -> Vec<Assignor> {
+    let mut assignors = Vec::new();
+    if let Some(Value::List(names)) = layers.broker_value("group.consumer.assignors") {
+        for name in names {
+            match Assignor::by_name(&name) {
+                Some(assignor) if !assignors.contains(&assignor) => assignors.push(assignor),
+                Some(_) => {}
+                None => tracing::warn!(name, "group.consumer.assignors names an assignor that is not known"),
+            }
+        }
+    }
+    assignors
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ use std::{
     sync::Arc,
 };
 
+/// Partitions that one fetch, or one session, may ask for. Each costs the broker some 800 bytes until it is answered,
+/// and a client 33: more than a broker can have of them is no fetch but an attack.
+pub(crate) const PARTITIONS_MAX: usize = 100_000;
+
 /// How a partition is named in a request: by topic id from version 13 on, by name before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum TopicRef {
@@ -178,6 +182,7 @@ impl Fetching {
             .copied()
             .collect();
         let mut look = Look::default();
+        let mut found_again = Vec::new();
         for index in order {
             let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
                 self.open.remove(&index);
@@ -198,6 +203,15 @@ impl Fetching {
             if !only_changes || is_news {
                 look.answers.push((index, answer));
             }
+            if self.is_registered && slot.partition.is_some() && slot.registration.is_none() {
+                found_again.push(index);
+            }
+        }
+        // A topic that was deleted and created again is another partition, whose news concern the same slot.
+        // Who waits looks once more: an append may have come between the look and the registration.
+        for index in found_again {
+            self.register_slot(index);
+            self.interest.mark(index);
         }
         look.answers.sort_by_key(|(index, _)| *index);
         look

@@ -4,3 +4,4 @@ pub(crate) mod connection;
 mod input;
 pub(crate) mod listener;
 mod output;
+mod pace;

@@ -103,7 +103,7 @@ impl Partitions {
         &self,
         logs: &LogStore,
         wanted: &Wanted<'_>,
-        settings: TopicSettings,
+        settings: Arc<TopicSettings>,
     ) -> Result<(), LogStoreError> {
         if let Some(partition) = self.by_id(wanted.topic_id, wanted.index) {
             partition.set_leader(wanted.leader, wanted.leader_epoch);

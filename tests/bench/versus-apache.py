@@ -44,14 +44,18 @@ def load(letter, topic, records):
         stdout=subprocess.PIPE, text=True)
     # The producer's own start is left out: from the first records seen to the last.
     first = None
-    while (end := connection.end_offsets(topic, PARTITIONS)) < records:
-        if end and first is None:
-            first = time.monotonic(), end
-        if producer.poll() not in (None, 0):
-            raise SystemExit(f"ProducerPerformance ended with {producer.returncode}")
-        time.sleep(0.02)
-    seconds = time.monotonic() - first[0]
-    said = producer.communicate()[0].strip().splitlines()[-1]
+    try:
+        while (end := connection.end_offsets(topic, PARTITIONS)) < records:
+            if end and first is None:
+                first = time.monotonic(), end
+            if producer.poll() not in (None, 0):
+                raise SystemExit(f"ProducerPerformance ended with {producer.returncode}")
+            time.sleep(0.02)
+        seconds = time.monotonic() - first[0]
+        said = producer.communicate()[0].strip().splitlines()[-1]
+    finally:
+        # Without its broker it would try for ever.
+        producer.kill()
     cpu = cpu_seconds(pid) - before
     connection.close()
     rate, per_gb = (records - first[1]) / seconds, cpu / (records * SIZE / 1e9)

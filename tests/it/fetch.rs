@@ -52,6 +52,7 @@ fn of_partitions(topic: &str, offsets: &[(i32, i64)]) -> FetchRequest {
     request
 }
 
+/// BR-20, BR-22.
 #[test]
 fn a_fetch_at_the_end_waits_for_its_time_or_for_news() -> Outcome {
     with_broker(|broker, client| {
@@ -75,6 +76,7 @@ fn a_fetch_at_the_end_waits_for_its_time_or_for_news() -> Outcome {
     })
 }
 
+/// BR-20.
 #[test]
 fn too_few_bytes_come_when_the_time_is_up() -> Outcome {
     with_broker(|_, client| {
@@ -90,6 +92,7 @@ fn too_few_bytes_come_when_the_time_is_up() -> Outcome {
     })
 }
 
+/// BR-21 (KIP-74).
 #[test]
 fn the_first_batch_comes_whole_whatever_the_limits() -> Outcome {
     with_broker(|_, client| {
@@ -162,6 +165,7 @@ fn a_session_answers_only_for_partitions_with_news_and_starves_none() -> Outcome
     })
 }
 
+/// BR-24.
 #[test]
 fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
     with_broker(|_, client| {
@@ -202,6 +206,48 @@ fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
     })
 }
 
+#[test]
+fn a_session_that_names_topics_is_woken_by_the_topic_that_has_the_name_now() -> Outcome {
+    with_broker(|broker, client| {
+        use ottla_protocol::messages::{DeleteTopicsRequest, delete_topics_request::DeleteTopicState};
+        client.create_topic("t", 1, &[])?;
+        let mut opening = fetch_request("t", 0, 0, 0);
+        opening.session_epoch = 0;
+        let opened = client.call(&opening, 12)?;
+        let topic = DeleteTopicState {
+            name: Some("t".into()),
+            ..Default::default()
+        };
+        let deletion = DeleteTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: 1000,
+            ..Default::default()
+        };
+        client.call(&deletion, 6)?;
+        let next = |epoch: i32, max_wait_ms: i32| FetchRequest {
+            session_id: opened.session_id,
+            session_epoch: epoch,
+            max_wait_ms,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            ..Default::default()
+        };
+        let gone = client.call(&next(1, 0), 12)?;
+        assert_eq!(
+            code(gone.responses[0].partitions[0].error_code),
+            ErrorCode::UnknownTopicOrPartition
+        );
+        client.create_topic("t", 1, &[])?;
+        // The new topic is told of twice at the most: once that it is there, then nothing is new.
+        client.call(&next(2, 0), 12)?;
+        client.call(&next(3, 0), 12)?;
+        let waiting = client.send(&next(4, 60_000), 12)?;
+        broker.connect()?.produce("t", 0, batch(&[b"news"]), -1)?;
+        assert!(!records(&client.receive::<FetchRequest>(12, waiting)?, 0).is_empty());
+        Ok(())
+    })
+}
+
 /// The answer to one look-up: offset and timestamp.
 fn list_offset(client: &mut Client, timestamp: i64) -> ottla_tests::Result<(i64, i64)> {
     let partition = ListOffsetsPartition {
@@ -225,6 +271,7 @@ fn list_offset(client: &mut Client, timestamp: i64) -> ottla_tests::Result<(i64,
     Ok((answer.offset, answer.timestamp))
 }
 
+/// BR-25, BR-26, BR-28.
 #[test]
 fn look_ups_by_time_are_exact_to_the_record() -> Outcome {
     with_broker(|_, client| {
@@ -270,6 +317,7 @@ fn look_ups_by_time_are_exact_to_the_record() -> Outcome {
     })
 }
 
+/// BR-29.
 #[test]
 fn leader_epochs_are_checked_both_ways() -> Outcome {
     with_broker(|_, client| {
@@ -289,6 +337,32 @@ fn leader_epochs_are_checked_both_ways() -> Outcome {
         assert_eq!(ask(current + 1)?, ErrorCode::UnknownLeaderEpoch);
         if current > 0 {
             assert_eq!(ask(current - 1)?, ErrorCode::FencedLeaderEpoch);
+        }
+        Ok(())
+    })
+}
+
+/// BR-24: a session does not change between names and ids.
+#[test]
+fn a_session_keeps_to_names_or_to_ids() -> Outcome {
+    with_broker(|_, client| {
+        let id = client.create_topic("t", 1, &[])?;
+        let mut opening = fetch_request("t", 0, 0, 0);
+        (opening.session_epoch, opening.topics[0].topic_id) = (0, id);
+        for (first, second) in [(12, 13), (13, 12)] {
+            let opened = client.call(&opening, first)?;
+            assert_ne!(opened.session_id, 0);
+            let next = FetchRequest {
+                session_id: opened.session_id,
+                session_epoch: 1,
+                ..Default::default()
+            };
+            let error = client.call(&next, second)?.error_code;
+            assert_eq!(
+                code(error),
+                ErrorCode::FetchSessionTopicIdError,
+                "{first}, then {second}"
+            );
         }
         Ok(())
     })

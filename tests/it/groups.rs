@@ -181,6 +181,7 @@ fn stable_alone(client: &mut Client) -> ottla_tests::Result<JoinGroupResponse> {
     Ok(joined)
 }
 
+/// BR-35.
 #[test]
 fn membership_assignment_and_offsets_survive_a_kill() -> Outcome {
     with_broker(|broker, client| {
@@ -202,6 +203,7 @@ fn membership_assignment_and_offsets_survive_a_kill() -> Outcome {
     })
 }
 
+/// BR-32, BR-33.
 #[test]
 fn a_second_member_waits_for_the_first_and_both_get_what_the_leader_gave() -> Outcome {
     with_broker(|broker, client| {
@@ -238,6 +240,7 @@ fn a_commit_and_a_fetch_in_one_flight_are_answered_in_order() -> Outcome {
     })
 }
 
+/// BR-30.
 #[test]
 fn an_error_of_an_offset_fetch_stands_where_its_version_has_a_place_for_it() -> Outcome {
     with_broker(|_, client| {
@@ -253,6 +256,7 @@ fn an_error_of_an_offset_fetch_stands_where_its_version_has_a_place_for_it() -> 
     })
 }
 
+/// BR-31.
 #[test]
 fn what_cannot_be_committed_fails_alone() -> Outcome {
     with_broker(|_, client| {

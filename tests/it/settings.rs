@@ -305,3 +305,14 @@ fn idle_connections_and_large_requests_and_answers_have_the_limits_of_the_file()
     );
     Ok(())
 }
+
+#[test]
+fn more_in_sync_replicas_than_there_are_replicas_cannot_be_asked_for() -> Outcome {
+    let scratch = Scratch::new("settings");
+    let broker = Broker::start(scratch.path(), &[])?;
+    let mut client = broker.connect()?;
+    // As with Kafka, min.insync.replicas counts up to the replication factor: one replica is all there is.
+    client.create_topic("t", 1, &[("min.insync.replicas", "2")])?;
+    assert_eq!(client.produce("t", 0, batch(&[b"a"]), -1)?, (ErrorCode::None, 0));
+    Ok(())
+}

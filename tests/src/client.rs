@@ -90,9 +90,29 @@ impl Client {
         Ok(response)
     }
 
+    /// How long the broker may read nothing of what is sent before sending fails.
+    pub fn give_up_writing_after(&mut self, patience: Duration) -> crate::Result<()> {
+        Ok(self.socket.set_write_timeout(Some(patience))?)
+    }
+
+    /// Says that nothing more will be sent; answers still come.
+    pub fn end(&mut self) -> crate::Result<()> {
+        Ok(self.socket.shutdown(std::net::Shutdown::Write)?)
+    }
+
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> crate::Result<()> {
         Ok(self.socket.write_all(bytes)?)
+    }
+
+    /// Reads one frame, without its length; `None` if the broker closes the connection instead.
+    pub fn receive_unless_closed(&mut self) -> crate::Result<Option<Bytes>> {
+        match self.socket.peek(&mut [0; 1]) {
+            Ok(0) => Ok(None),
+            Ok(_) => self.receive_raw().map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error).context("no answer"),
+        }
     }
 
     /// Reads one frame, without its length.

@@ -1,7 +1,10 @@
-//! What tests and benchmarks share: a broker as a process, a client that speaks the protocol by hand, scratch folders.
+//! What tests and benchmarks share: a broker as a process, a client that speaks the protocol by hand, frames of raw
+//! bytes, numbers from a seed, scratch folders.
 
 pub mod client;
 pub mod process;
+pub mod random;
+pub mod raw;
 pub mod scratch;
 
 /// Fails the test with what went wrong; tests have no use for anything finer.

@@ -1,7 +1,7 @@
 //! An Ottla broker as a process of its own.
 
 use crate::client::Client;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use std::{
     env,
     fs::File,
@@ -159,6 +159,38 @@ impl Broker {
             .unwrap_or_default()
     }
 
+    /// Bytes of memory that are its own and of no file (RssAnon).
+    pub fn anonymous_bytes(&self) -> crate::Result<usize> {
+        Ok(self.status_number("RssAnon:")? * 1024)
+    }
+
+    /// The most memory that it had at once, files it maps included (VmHWM).
+    pub fn peak_bytes(&self) -> crate::Result<usize> {
+        Ok(self.status_number("VmHWM:")? * 1024)
+    }
+
+    /// How many threads it runs.
+    pub fn thread_count(&self) -> crate::Result<usize> {
+        self.status_number("Threads:")
+    }
+
+    fn status_number(&self, field: &str) -> crate::Result<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let value = status.lines().find_map(|line| line.strip_prefix(field));
+        let number = value.and_then(|value| value.split_whitespace().next());
+        Ok(number.with_context(|| format!("no {field} in the status"))?.parse()?)
+    }
+
+    /// Fails unless it is the process that was started, alive, and never panicked.
+    pub fn assert_sound(&mut self) -> crate::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("the broker ended with {status}: {}", self.log());
+        }
+        let log = self.log();
+        ensure!(!log.contains("panicked"), "{log}");
+        Ok(())
+    }
+
     /// A new connection to it.
     pub fn connect(&self) -> crate::Result<Client> {
         Client::connect(self.address())
@@ -213,6 +245,19 @@ impl Broker {
             thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// Asks until it is so.
+///
+/// # Errors
+/// It has not come to be so after 30 s, or asking failed.
+pub fn eventually(mut is_so: impl FnMut() -> crate::Result<bool>) -> crate::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so()? {
+        ensure!(Instant::now() < deadline, "it never came to be so");
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 impl Drop for Broker {

@@ -1,5 +1,7 @@
 //! The settings that decisions depend on.
 
+use crate::assignor::Assignor;
+
 /// Settings of a coordinator; the defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupsConfig {
@@ -17,6 +19,20 @@ pub struct GroupsConfig {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval_ms: i64,
+    /// `group.consumer.max.size`: the most members of a consumer group.
+    pub consumer_max_size: usize,
+    /// `group.consumer.assignors`, the default first; those that are not known are left out.
+    pub consumer_assignors: Vec<Assignor>,
+    /// A bug for tests: partitions are given to a member although another one still has them.
+    #[cfg(test)]
+    pub(crate) gives_early: bool,
+}
+
+impl GroupsConfig {
+    /// The assignor of consumer groups whose members do not ask for another one.
+    pub(crate) fn default_assignor(&self) -> Assignor {
+        self.consumer_assignors.first().copied().unwrap_or(Assignor::Uniform)
+    }
 }
 
 impl Default for GroupsConfig {
@@ -29,6 +45,10 @@ impl Default for GroupsConfig {
             offset_metadata_max: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_interval_ms: 600_000,
+            consumer_max_size: i32::MAX as usize,
+            consumer_assignors: vec![Assignor::Uniform, Assignor::Range],
+            #[cfg(test)]
+            gives_early: false,
         }
     }
 }
@@ -48,3 +68,10 @@ pub(crate) const MAX_PENDING_MEMBERS: usize = 10_000;
 
 /// The most bytes of a name that goes into a record with 16-bit lengths; leaves room for a member id's UUID.
 pub(crate) const MAX_NAME_BYTES: usize = 32_000;
+
+/// The most topics that a member of a consumer group may name.
+pub(crate) const MAX_SUBSCRIBED_TOPICS: usize = 100_000;
+
+/// The least time between two looks at which topics a group's regular expressions match. Topics may be created in
+/// quick succession, and each look goes through all names.
+pub(crate) const REGEX_REFRESH_MIN_INTERVAL_MS: i64 = 1_000;

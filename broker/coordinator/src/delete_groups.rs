@@ -33,7 +33,7 @@ impl Groups {
     }
 
     fn delete_group(&self, group_id: &Str, records: &mut Vec<CoordinatorRecord>) -> Result<(), ErrorCode> {
-        let group = self.classic.get(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
+        let group = self.group(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
         if !group.is_empty() {
             return Err(ErrorCode::NonEmptyGroup);
         }
@@ -42,7 +42,7 @@ impl Groups {
                 records.push(record::offset_tombstone(group_id, topic, *partition));
             }
         }
-        records.push(record::group_tombstone(group_id));
+        records.extend(group.tombstones());
         Ok(())
     }
 }

@@ -2,14 +2,19 @@
 
 use crate::{
     classic::{ClassicGroup, Step},
+    cluster::{ClusterView, EmptyCluster},
     config::GroupsConfig,
+    consumer::{ConsumerGroup, TopicHashes},
     offsets::Offsets,
     outcome::{Actions, CoordinatorRecord, Now},
     record::{self, ApplyError, Record},
     timers::{Timer, Timers},
 };
 use ottla_protocol::{ErrorCode, Str, messages::GroupMetadataValue};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The groups whose ids fall on one partition of `__consumer_offsets`, with their offsets.
 ///
@@ -19,9 +24,13 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct Groups {
     pub(crate) config: GroupsConfig,
+    /// A group id is in one of `classic` and `consumer` at most.
     pub(crate) classic: BTreeMap<Str, ClassicGroup>,
+    pub(crate) consumer: BTreeMap<Str, ConsumerGroup>,
     pub(crate) offsets: Offsets,
-    timers: Timers,
+    pub(crate) cluster: Arc<dyn ClusterView>,
+    pub(crate) topic_hashes: TopicHashes,
+    pub(crate) timers: Timers,
     is_loading: bool,
     /// Records of the last decision that have not been applied yet.
     unapplied: usize,
@@ -33,7 +42,10 @@ impl Groups {
         Self {
             config,
             classic: BTreeMap::new(),
+            consumer: BTreeMap::new(),
             offsets: Offsets::default(),
+            cluster: Arc::new(EmptyCluster),
+            topic_hashes: TopicHashes::default(),
             timers: Timers::default(),
             is_loading: true,
             unapplied: 0,
@@ -49,7 +61,7 @@ impl Groups {
         self.unapplied = self.unapplied.saturating_sub(1);
         match record::decode(record)? {
             Record::Offset(key, Some(value)) => {
-                if !self.classic.contains_key(&key.group) {
+                if self.group(&key.group).is_none() {
                     // Whoever commits without joining makes a group that only holds offsets.
                     let group = ClassicGroup::new(key.group.detached(), None);
                     self.classic.insert(group.id.clone(), group);
@@ -61,9 +73,18 @@ impl Groups {
             Record::Group(id, None) => {
                 self.classic.remove(&id);
             }
+            Record::Consumer(group_id, record) => self.apply_consumer_record(&group_id, record),
             Record::Other => {}
         }
         Ok(())
+    }
+
+    /// Takes over a later view of the cluster. Groups see what changed with the next heartbeat of any of their members.
+    pub fn see(&mut self, cluster: Arc<dyn ClusterView>) {
+        if self.cluster.version() != cluster.version() {
+            self.topic_hashes.forget();
+        }
+        self.cluster = cluster;
     }
 
     fn apply_group(&mut self, id: &Str, value: &GroupMetadataValue) {
@@ -82,6 +103,7 @@ impl Groups {
         self.is_loading = false;
         self.unapplied = 0;
         self.schedule_expiry(now);
+        self.start_consumer_timers(now);
         self.decide_in_all(now, ClassicGroup::on_loaded)
     }
 
@@ -104,8 +126,19 @@ impl Groups {
     /// Decides what is due at `now`: silent members, rebalances that have waited long enough, expired offsets.
     pub fn tick(&mut self, now: Now) -> Actions {
         let mut actions = Actions::default();
+        let mut expelled: BTreeMap<Str, BTreeSet<Str>> = BTreeMap::new();
         while let Some((moment_ms, timer)) = self.timers.pop_due(now.monotonic_ms) {
             match timer {
+                Timer::Session { group, member } if self.consumer.contains_key(&group) => {
+                    if self.is_consumer_session_over(&group, &member, moment_ms) {
+                        expelled.entry(group).or_default().insert(member);
+                    }
+                }
+                Timer::Revocation { group, member } => {
+                    if self.is_revocation_overdue(&group, &member, moment_ms) {
+                        expelled.entry(group).or_default().insert(member);
+                    }
+                }
                 Timer::Session { group, member } => self.in_group(&group, now, &mut actions, |group, step| {
                     group.on_session_deadline(&member, moment_ms, step);
                 }),
@@ -120,6 +153,10 @@ impl Groups {
                     self.schedule_expiry(now);
                 }
             }
+        }
+        // All of a group together: each decision must see the one before.
+        for (group, members) in expelled {
+            actions.records.extend(self.fence_consumer_members(&group, &members));
         }
         self.decided(actions)
     }

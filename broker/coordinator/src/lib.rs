@@ -19,8 +19,13 @@
 //!
 //! Elsewhere: routing a group to its partition's leader, authorisation, and whether a topic exists (the broker).
 
+mod admission;
+mod any_group;
+mod assignor;
 mod classic;
+mod cluster;
 mod config;
+mod consumer;
 mod delete_groups;
 mod groups;
 mod list_groups;
@@ -30,6 +35,9 @@ mod partition;
 mod record;
 mod timers;
 
+pub use admission::{check_group_id, check_join_group};
+pub use assignor::Assignor;
+pub use cluster::{ClusterView, ConsumerSettings, Topic};
 pub use config::GroupsConfig;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use ottla_protocol::{
     ids::{TimestampMs, Uuid},
     messages::{
-        HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse, OffsetDeleteResponse,
-        SyncGroupResponse, delete_groups_response::DeletableGroupResult,
+        ConsumerGroupHeartbeatResponse, HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse,
+        OffsetDeleteResponse, SyncGroupResponse, delete_groups_response::DeletableGroupResult,
     },
 };
 
@@ -55,6 +55,7 @@ pub enum Reply {
     SyncGroup(SyncGroupResponse),
     Heartbeat(HeartbeatResponse),
     LeaveGroup(LeaveGroupResponse),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     OffsetCommit(OffsetCommitResponse),
     OffsetDelete(OffsetDeleteResponse),
     /// The results of one coordinator; the broker joins those of several.

@@ -1,10 +1,15 @@
 //! The records of `__consumer_offsets`, as Apache Kafka 4.4 writes and reads them.
 //!
 //! ```text
-//! key    type: int16 (0 and 1 offset commit, 2 classic group; from 3 on the other kinds of groups), then the body
+//! key    type: int16 (0 and 1 offset commit, 2 classic group, 3-8 and 16 consumer group; the rest of 9-23 is other
+//!        kinds of groups), then the body
 //! value  version: int16, then the body; offset commits in version 4, or 1 if they carry an expiry of their own;
 //!        groups in version 3; no value: tombstone
 //! ```
+
+pub(crate) mod consumer;
+
+pub(crate) use consumer::ConsumerRecord;
 
 use crate::outcome::CoordinatorRecord;
 use bytes::Bytes;
@@ -20,7 +25,7 @@ const OFFSET_COMMIT: i16 = 1;
 const GROUP_METADATA: i16 = 2;
 
 /// Types that Kafka 4.4 knows and that hold other kinds of groups.
-const OTHER_GROUPS: std::ops::RangeInclusive<i16> = 3..=23;
+const OTHER_GROUPS: std::ops::RangeInclusive<i16> = 9..=23;
 
 /// The version of an offset commit that carries its own expiry (OffsetCommit versions 2-4).
 const OFFSET_COMMIT_WITH_EXPIRY: i16 = 1;
@@ -43,6 +48,8 @@ pub enum ApplyError {
 pub(crate) enum Record {
     Offset(OffsetCommitKey, Option<OffsetCommitValue>),
     Group(Str, Option<GroupMetadataValue>),
+    /// Of a consumer group.
+    Consumer(Str, ConsumerRecord),
     /// Of a kind of group that this coordinator does not have.
     Other,
 }
@@ -58,6 +65,13 @@ pub(crate) fn decode(record: &CoordinatorRecord) -> Result<Record, ApplyError> {
             let key = GroupMetadataKey::decode_at(&mut key, 0)?;
             Ok(Record::Group(key.group, decode_value(record)?))
         }
+        number @ (consumer::GROUP
+        | consumer::PARTITION_METADATA
+        | consumer::MEMBER
+        | consumer::TARGET
+        | consumer::TARGET_MEMBER
+        | consumer::CURRENT_ASSIGNMENT
+        | consumer::REGULAR_EXPRESSION) => consumer::decode(number, key, record),
         other if OTHER_GROUPS.contains(&other) => Ok(Record::Other),
         unknown => Err(ApplyError::UnknownType(unknown)),
     }
@@ -202,7 +216,7 @@ mod tests {
             key: Bytes::copy_from_slice(&number.to_be_bytes()),
             value: None,
         };
-        assert_eq!(decode(&of_type(5)), Ok(Record::Other));
+        assert_eq!(decode(&of_type(11)), Ok(Record::Other));
         assert_eq!(decode(&of_type(99)), Err(ApplyError::UnknownType(99)));
         assert_eq!(decode(&of_type(-1)), Err(ApplyError::UnknownType(-1)));
     }

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 pub(crate) enum Timer {
     /// Whether a member, or one that was given an id and has not joined, has been silent for too long.
     Session { group: Str, member: Str },
+    /// Whether a member of a consumer group has taken too long to give up partitions.
+    Revocation { group: Str, member: Str },
     /// Whether a rebalance has waited long enough for members to join.
     Join { group: Str },
     /// Whether members have not fetched their assignment in time.

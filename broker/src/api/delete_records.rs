@@ -46,7 +46,7 @@ async fn delete(broker: &Broker, topic: &TopicRef, index: i32, offset: Offset) -
         let otherwise = ErrorCode::UnknownTopicOrPartition;
         broker.partitions.absence(&image, topic, index, otherwise)
     })?;
-    if !broker.topic_settings(&image, &partition.topic).may_delete_records() {
+    if !partition.may_delete_records() {
         return Err(ErrorCode::PolicyViolation);
     }
     let high_watermark = partition.log.high_watermark();

@@ -1,9 +1,9 @@
-//! DescribeGroups, key 15, versions 0-6; classic groups.
+//! DescribeGroups, key 15, versions 0-6; classic groups, others are not found.
 //!
 //! v3: authorized operations (KIP-430). v4: group_instance_id (KIP-345). v5: flexible. v6: GROUP_ID_NOT_FOUND with a
 //! message (KIP-1043).
 
-use super::table::Call;
+use super::{once::once, table::Call};
 use crate::broker::Broker;
 use ottla_protocol::{
     ErrorCode,
@@ -12,7 +12,7 @@ use ottla_protocol::{
 use std::sync::Arc;
 
 /// What may be done with a group where nothing is forbidden: read, delete, describe, describe and alter configs.
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
@@ -20,8 +20,8 @@ pub(super) async fn handle(
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let version = call.version;
-    let mut groups = Vec::with_capacity(request.groups.len());
-    for group_id in request.groups {
+    let mut groups = Vec::new();
+    for group_id in once(request.groups, Clone::clone) {
         let asked = group_id.clone();
         let look = broker
             .coordinators

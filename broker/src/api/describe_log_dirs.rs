@@ -12,16 +12,21 @@ use ottla_protocol::{
         describe_log_dirs_response::{DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic},
     },
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 pub(super) fn handle(broker: &Arc<Broker>, _call: &Call, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
-    let is_asked = |partition: &Partition| is_asked(request.topics.as_deref(), partition);
-    let shown: Vec<Arc<Partition>> = broker
-        .partitions
-        .all()
-        .into_iter()
-        .filter(|each| is_asked(each))
-        .collect();
+    let asked = request.topics.as_deref().map(by_topic);
+    let mut shown: Vec<Arc<Partition>> = broker.partitions.all();
+    if let Some(asked) = asked {
+        shown.retain(|partition| {
+            let indexes = asked.get(&partition.topic);
+            indexes.is_some_and(|indexes| indexes.contains(&partition.index))
+        });
+    }
     let results = broker.logs.paths().enumerate().map(|(place, path)| {
         let mut topics: BTreeMap<&Str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
         for partition in &shown {
@@ -63,12 +68,13 @@ fn show_topic(name: &Str, mut partitions: Vec<DescribeLogDirsPartition>) -> Desc
     }
 }
 
-/// Null asks for everything.
-fn is_asked(topics: Option<&[DescribableLogDirTopic]>, partition: &Partition) -> bool {
-    let Some(topics) = topics else { return true };
-    topics
-        .iter()
-        .any(|topic| topic.topic == partition.topic && topic.partitions.contains(&partition.index))
+/// The partitions asked for, ready for being looked up.
+fn by_topic(topics: &[DescribableLogDirTopic]) -> HashMap<&Str, HashSet<i32>> {
+    let mut asked: HashMap<&Str, HashSet<i32>> = HashMap::new();
+    for topic in topics {
+        asked.entry(&topic.topic).or_default().extend(&topic.partitions);
+    }
+    asked
 }
 
 /// Bytes of the file system in all, and free for us; -1 where it does not say.

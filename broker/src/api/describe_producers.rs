@@ -1,6 +1,6 @@
 //! DescribeProducers, key 61, version 0 (KIP-664).
 
-use super::table::Call;
+use super::{once::once, table::Call};
 use crate::{broker::Broker, fetching::TopicRef};
 use ottla_protocol::{
     ErrorCode,
@@ -16,12 +16,11 @@ pub(super) fn handle(
     _call: &Call,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    let topics = request.topics.into_iter().map(|topic| {
+    let topics = once(request.topics, |topic| topic.name.clone());
+    let topics = topics.into_iter().map(|topic| {
         let topic_ref = TopicRef::Name(topic.name.clone());
-        let partitions = topic
-            .partition_indexes
-            .iter()
-            .map(|index| describe(broker, &topic_ref, *index));
+        let indexes = once(topic.partition_indexes, |index| *index);
+        let partitions = indexes.into_iter().map(|index| describe(broker, &topic_ref, index));
         TopicResponse {
             partitions: partitions.collect(),
             name: topic.name,

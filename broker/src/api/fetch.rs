@@ -9,7 +9,7 @@ use super::table::Call;
 use crate::{
     broker::Broker,
     fetching::{
-        Fetching, Limits, Look, TopicRef,
+        Fetching, Limits, Look, PARTITIONS_MAX, TopicRef,
         session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, Session},
     },
 };
@@ -31,7 +31,7 @@ const READ_COMMITTED: i8 = 1;
 /// Where the partitions of a request are kept while it is answered.
 enum Holder {
     /// A fetch without a session, or one for which there was no room.
-    Alone(Box<Mutex<Fetching>>),
+    Alone(Mutex<Box<Fetching>>),
     /// The first, full fetch of a session.
     Opened(Arc<Mutex<Session>>),
     Resumed(Arc<Mutex<Session>>),
@@ -50,6 +50,11 @@ impl Holder {
             Self::Resumed(_) => fetching.look_at_news(broker, limits),
             Self::Alone(_) | Self::Opened(_) => fetching.look_at_all(broker, limits),
         })
+    }
+
+    /// Nothing is asked for: there is nothing to wait for.
+    fn is_empty(&self) -> bool {
+        self.with(|fetching| fetching.len() == 0)
     }
 
     fn session_id(&self) -> i32 {
@@ -87,18 +92,23 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequ
 /// Looks again whenever there are news, until there is enough, an error, or the time is up.
 async fn look_until_enough(broker: &Arc<Broker>, holder: &Holder, limits: Limits, max_wait: Duration) -> Look {
     let deadline = tokio::time::Instant::now() + max_wait;
-    let mut look = holder.look(broker, limits);
-    if is_enough(&look, limits) || max_wait.is_zero() {
-        return look;
+    // A look holds records, so none is kept while this waits.
+    {
+        let look = holder.look(broker, limits);
+        if is_enough(&look, limits) || max_wait.is_zero() || holder.is_empty() {
+            return look;
+        }
     }
     let interest = holder.with(|fetching| {
         fetching.register();
         fetching.interest.clone()
     });
     loop {
-        look = holder.look(broker, limits);
-        if is_enough(&look, limits) {
-            return look;
+        {
+            let look = holder.look(broker, limits);
+            if is_enough(&look, limits) {
+                return look;
+            }
         }
         if tokio::time::timeout_at(deadline, interest.news()).await.is_err() {
             return holder.look(broker, limits);
@@ -114,15 +124,18 @@ fn is_enough(look: &Look, limits: Limits) -> bool {
 fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Holder, ErrorCode> {
     let uses_topic_ids = call.version >= TOPIC_IDS_FROM;
     let (id, epoch) = (request.session_id, request.session_epoch);
+    if request.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>() > PARTITIONS_MAX {
+        return Err(ErrorCode::InvalidRequest);
+    }
     match epoch {
         INITIAL_EPOCH | FINAL_EPOCH => {
             if id != NO_SESSION {
                 broker.fetch_sessions.close(id);
             }
-            let mut fetching = Fetching::new();
+            let mut fetching = Box::new(Fetching::new());
             apply(broker, &mut fetching, request, uses_topic_ids);
             if epoch == FINAL_EPOCH || fetching.len() == 0 {
-                return Ok(Holder::Alone(Box::new(Mutex::new(fetching))));
+                return Ok(Holder::Alone(Mutex::new(fetching)));
             }
             Ok(
                 match broker.fetch_sessions.open(fetching, uses_topic_ids, Instant::now()) {
@@ -130,7 +143,7 @@ fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Ho
                         session.lock().fetching.register();
                         Holder::Opened(session)
                     }
-                    Err(fetching) => Holder::Alone(Box::new(Mutex::new(*fetching))),
+                    Err(fetching) => Holder::Alone(Mutex::new(fetching)),
                 },
             )
         }
@@ -138,15 +151,19 @@ fn holder(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Result<Ho
             let session = broker
                 .fetch_sessions
                 .resume(id, epoch, uses_topic_ids, Instant::now())?;
-            let is_empty = {
+            let partitions = {
                 let fetching = &mut session.lock().fetching;
                 apply(broker, fetching, request, uses_topic_ids);
-                fetching.len() == 0
+                fetching.len()
             };
-            if is_empty {
+            if partitions > PARTITIONS_MAX {
+                broker.fetch_sessions.close(id);
+                return Err(ErrorCode::FetchSessionIdNotFound);
+            }
+            if partitions == 0 {
                 // A session without partitions serves nobody: the client is told that it has none (KIP-227).
                 broker.fetch_sessions.close(id);
-                return Ok(Holder::Alone(Box::new(Mutex::new(Fetching::new()))));
+                return Ok(Holder::Alone(Mutex::new(Box::new(Fetching::new()))));
             }
             Ok(Holder::Resumed(session))
         }

@@ -3,7 +3,7 @@
 
 use super::table::Call;
 use crate::broker::Broker;
-use ottla_coordinator::Reply;
+use ottla_coordinator::{Reply, check_group_id};
 use ottla_protocol::{
     ErrorCode,
     messages::{HeartbeatRequest, HeartbeatResponse},
@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 pub(super) async fn handle(broker: &Arc<Broker>, _call: &Call, request: HeartbeatRequest) -> HeartbeatResponse {
     let group = request.group_id.clone();
+    if let Err(error) = check_group_id(&group) {
+        return answered(error);
+    }
     let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
         groups.handle_heartbeat(ticket, &request, now)
     });
@@ -22,6 +25,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, _call: &Call, request: Heartbea
         Err(ErrorCode::CoordinatorLoadInProgress) => ErrorCode::None,
         Err(error) => error,
     };
+    answered(error)
+}
+
+fn answered(error: ErrorCode) -> HeartbeatResponse {
     HeartbeatResponse {
         error_code: error.code(),
         ..Default::default()

@@ -21,6 +21,11 @@ pub(super) async fn handle(
         producer_epoch: -1,
         ..Default::default()
     };
+    let is_given = (request.producer_id != -1, request.producer_epoch != -1);
+    if is_given.0 != is_given.1 {
+        // Half an identity: Kafka checks it before it looks at the transactional id.
+        return refused(ErrorCode::InvalidRequest);
+    }
     if let Some(id) = &request.transactional_id {
         return refused(if id.is_empty() {
             ErrorCode::InvalidRequest

@@ -5,7 +5,7 @@
 
 use super::table::Call;
 use crate::{broker::Broker, log_store::new_id};
-use ottla_coordinator::{Caller, Reply};
+use ottla_coordinator::{Caller, Reply, check_join_group};
 use ottla_protocol::{
     ErrorCode, Str,
     messages::{JoinGroupRequest, JoinGroupResponse},
@@ -18,6 +18,9 @@ const NULL_PROTOCOL_FROM: i16 = 7;
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: JoinGroupRequest) -> JoinGroupResponse {
     let (version, client_id, client_host) = (call.version, call.client_id.detached(), call.client_host());
     let (group, member_id) = (request.group_id.clone(), request.member_id.clone());
+    if let Err(error) = check_join_group(&request, broker.coordinators.config()) {
+        return refused(version, member_id, error);
+    }
     let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
         let caller = Caller {
             version,
@@ -27,21 +30,22 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: JoinGroup
         };
         groups.handle_join_group(ticket, &request, &caller, now)
     });
-    let mut response = match decided.await {
-        Ok(Reply::JoinGroup(response)) => response,
-        Ok(_) => refused(member_id, ErrorCode::UnknownServerError),
-        Err(error) => refused(member_id, error),
-    };
-    if version < NULL_PROTOCOL_FROM {
-        response.protocol_name.get_or_insert(Str::EMPTY);
+    match decided.await {
+        Ok(Reply::JoinGroup(mut response)) => {
+            if version < NULL_PROTOCOL_FROM {
+                response.protocol_name.get_or_insert(Str::EMPTY);
+            }
+            response
+        }
+        Ok(_) => refused(version, member_id, ErrorCode::UnknownServerError),
+        Err(error) => refused(version, member_id, error),
     }
-    response
 }
 
-fn refused(member_id: Str, error: ErrorCode) -> JoinGroupResponse {
+fn refused(version: i16, member_id: Str, error: ErrorCode) -> JoinGroupResponse {
     JoinGroupResponse {
         error_code: error.code(),
-        protocol_name: None,
+        protocol_name: (version < NULL_PROTOCOL_FROM).then_some(Str::EMPTY),
         member_id,
         ..Default::default()
     }

@@ -4,7 +4,7 @@
 
 use super::table::Call;
 use crate::broker::Broker;
-use ottla_coordinator::{Caller, Reply};
+use ottla_coordinator::{Caller, Reply, check_group_id};
 use ottla_protocol::{
     ErrorCode,
     ids::Uuid,
@@ -15,6 +15,9 @@ use std::sync::Arc;
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let version = call.version;
     let group = request.group_id.clone();
+    if let Err(error) = check_group_id(&group) {
+        return refused(error);
+    }
     let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
         let caller = Caller {
             version,
@@ -29,6 +32,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: LeaveGrou
         Ok(_) => ErrorCode::UnknownServerError,
         Err(error) => error,
     };
+    refused(error)
+}
+
+fn refused(error: ErrorCode) -> LeaveGroupResponse {
     LeaveGroupResponse {
         error_code: error.code(),
         ..Default::default()

@@ -4,7 +4,7 @@
 //! epochs. v8: authorised operations. v9: flexible. v10: topic ids (KIP-516). v11: no cluster operations. v12: topics
 //! by id alone. v13: an error for the whole answer (KIP-1102).
 
-use super::table::Call;
+use super::{once::once, table::Call};
 use crate::broker::{Broker, ClientEndpoint};
 use ottla_protocol::{
     ErrorCode, Str,
@@ -18,6 +18,8 @@ use ottla_protocol::{
 use ottla_replication::image::{MetadataImage, Partition, TopicImage, is_internal};
 use std::sync::Arc;
 
+/// From this version on a topic may be named by its id alone.
+const TOPIC_IDS_FROM: i16 = 12;
 /// "Not asked for."
 const NO_OPERATIONS: i32 = i32::MIN;
 /// Bits of the operations that exist on a topic, numbered as in ACLs: without an authorizer all are allowed.
@@ -34,7 +36,13 @@ const fn operations(numbers: &[u32]) -> i32 {
     bits
 }
 
-pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: MetadataRequest) -> MetadataResponse {
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, mut request: MetadataRequest) -> MetadataResponse {
+    if let Some(topics) = request.topics.take() {
+        if call.version < TOPIC_IDS_FROM && topics.iter().any(names_by_id) {
+            return refused(topics, ErrorCode::InvalidRequest);
+        }
+        request.topics = Some(once(topics, |topic| (topic.name.clone(), topic.topic_id)));
+    }
     let created = create_missing(broker, &request).await;
     let image = broker.image.load();
     let show = Show {
@@ -63,6 +71,23 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: MetadataR
         } else {
             NO_OPERATIONS
         },
+        ..Default::default()
+    }
+}
+
+fn names_by_id(topic: &MetadataRequestTopic) -> bool {
+    topic.name.is_none() || !topic.topic_id.is_zero()
+}
+
+fn refused(topics: Vec<MetadataRequestTopic>, error: ErrorCode) -> MetadataResponse {
+    let topic = |topic: MetadataRequestTopic| MetadataResponseTopic {
+        error_code: error.code(),
+        name: topic.name.or(Some(Str::EMPTY)),
+        topic_id: topic.topic_id,
+        ..Default::default()
+    };
+    MetadataResponse {
+        topics: topics.into_iter().map(topic).collect(),
         ..Default::default()
     }
 }

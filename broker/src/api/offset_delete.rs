@@ -2,7 +2,7 @@
 
 use super::table::Call;
 use crate::broker::Broker;
-use ottla_coordinator::Reply;
+use ottla_coordinator::{Reply, check_group_id};
 use ottla_protocol::{
     ErrorCode,
     messages::{
@@ -15,6 +15,9 @@ use ottla_replication::image::MetadataImage;
 use std::sync::Arc;
 
 pub(super) async fn handle(broker: &Arc<Broker>, _call: &Call, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    if let Err(error) = check_group_id(&request.group_id) {
+        return failed(error);
+    }
     let image = broker.image.load_full();
     let (group, mut known, mut refused) = (request.group_id.clone(), Vec::new(), Vec::new());
     for topic in request.topics {

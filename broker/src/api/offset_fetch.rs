@@ -4,7 +4,7 @@
 //! v8: several groups (KIP-709). v9: member epoch (KIP-848). v10: topic ids.
 //! In version 1 an error stands with every partition: an answer without one would read as "nothing committed".
 
-use super::table::Call;
+use super::{once::once, table::Call};
 use crate::broker::Broker;
 use ottla_protocol::{
     ErrorCode,
@@ -29,8 +29,8 @@ const TOPIC_IDS_FROM: i16 = 10;
 
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if call.version >= BATCHED_FROM {
-        let mut groups = Vec::with_capacity(request.groups.len());
-        for group in request.groups {
+        let mut groups = Vec::new();
+        for group in once(request.groups, |group| group.group_id.clone()) {
             groups.push(fetch(broker, call.version, group).await);
         }
         return OffsetFetchResponse {

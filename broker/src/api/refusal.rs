@@ -31,7 +31,6 @@ pub(super) fn of_produce(failure: ProduceFailure) -> Refusal {
     let code = match &failure {
         ProduceFailure::Invalid(error) => invalid(error),
         ProduceFailure::NotAppended(error) => not_appended(error),
-        ProduceFailure::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
     };
     let record_errors = match &failure {
         ProduceFailure::Invalid(ProduceError::Refused(refusals)) => refusals

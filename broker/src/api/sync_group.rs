@@ -4,7 +4,7 @@
 
 use super::table::Call;
 use crate::broker::Broker;
-use ottla_coordinator::Reply;
+use ottla_coordinator::{Reply, check_group_id};
 use ottla_protocol::{
     ErrorCode,
     messages::{SyncGroupRequest, SyncGroupResponse},
@@ -20,6 +20,9 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: SyncGroup
         return refused(ErrorCode::InconsistentGroupProtocol);
     }
     let group = request.group_id.clone();
+    if let Err(error) = check_group_id(&group) {
+        return refused(error);
+    }
     let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
         groups.handle_sync_group(ticket, &request, now)
     });

@@ -211,6 +211,18 @@ pub(crate) static TABLE: &[Entry] = &[
         UnregisterBrokerRequest,
         unregister_broker::handle
     ),
+    later!(
+        ConsumerGroupHeartbeat,
+        0..=1,
+        ConsumerGroupHeartbeatRequest,
+        consumer_group_heartbeat::handle
+    ),
+    later!(
+        ConsumerGroupDescribe,
+        0..=1,
+        ConsumerGroupDescribeRequest,
+        consumer_group_describe::handle
+    ),
     now!(
         ListConfigResources,
         0..=1,

@@ -60,7 +60,9 @@ impl Broker {
         }
         self.follow_configs(&image, changes);
         // The image first: a handler that still finds the topic finds its partitions too.
-        self.image.store(Arc::new(image));
+        let image = Arc::new(image);
+        self.image.store(image.clone());
+        self.coordinators.see(&image, changes);
         for id in changes.deleted_topics.keys() {
             self.drop_topic(*id);
         }
@@ -89,7 +91,7 @@ impl Broker {
             named
         };
         for topic in touched {
-            let settings = self.topic_settings(image, &topic.name);
+            let settings = Arc::new(self.topic_settings(image, &topic.name));
             for partition in self.partitions.of_topic(topic.id) {
                 partition.set_settings(settings.clone());
             }
@@ -129,14 +131,14 @@ impl Broker {
     }
 
     fn lead_topic(&self, image: &MetadataImage, topic: &TopicImage) {
-        let settings = self.topic_settings(image, &topic.name);
+        let settings = Arc::new(self.topic_settings(image, &topic.name));
         for (index, _) in topic.partitions() {
             self.lead_partition(topic, index, &settings);
         }
         self.tell_housekeeping(&settings);
     }
 
-    fn lead_partition(&self, topic: &TopicImage, index: i32, settings: &TopicSettings) {
+    fn lead_partition(&self, topic: &TopicImage, index: i32, settings: &Arc<TopicSettings>) {
         let placed = topic.partition(index);
         let Some(partition) = placed.filter(|partition| partition.replicas.contains(&self.node_id)) else {
             return;

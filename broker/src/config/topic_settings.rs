@@ -10,6 +10,10 @@ use ottla_replication::config::{
 use ottla_storage::LogConfig;
 use std::time::Duration;
 
+/// The most that one batch may inflate to where it is looked at, whatever `max.decompressed.message.bytes` allows,
+/// whose default is 2 GiB: inflated records are held as a whole, by each thread that looks at a batch.
+const INFLATED_BYTES_MAX: usize = 128 << 20;
+
 /// A topic's configuration with what the broker's own settings add.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicSettings {
@@ -61,7 +65,7 @@ impl TopicSettings {
         let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
         ProduceRules {
             max_message_bytes: size(self.topic.max_message_bytes),
-            max_inflated_bytes: size(self.topic.max_decompressed_message_bytes),
+            max_inflated_bytes: size(self.topic.max_decompressed_message_bytes).min(INFLATED_BYTES_MAX),
             timestamp_type: match self.topic.message_timestamp_type {
                 ConfiguredTimestamp::CreateTime => TimestampType::CreateTime,
                 ConfiguredTimestamp::LogAppendTime => TimestampType::LogAppendTime,
@@ -93,10 +97,5 @@ impl TopicSettings {
     /// Whether DeleteRecords is allowed: not on a topic that is only compacted.
     pub(crate) fn may_delete_records(&self) -> bool {
         self.topic.cleanup_policy.delete || !self.topic.cleanup_policy.compact
-    }
-
-    /// `min.insync.replicas`.
-    pub(crate) fn min_insync_replicas(&self) -> i32 {
-        self.topic.min_insync_replicas
     }
 }

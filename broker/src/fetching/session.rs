@@ -29,7 +29,7 @@ pub(crate) struct Session {
     pub(crate) next_epoch: i32,
     /// Whether topics are named by id; it may not change within a session.
     pub(crate) uses_topic_ids: bool,
-    pub(crate) fetching: Fetching,
+    pub(crate) fetching: Box<Fetching>,
 }
 
 struct Entry {
@@ -58,13 +58,13 @@ impl Sessions {
     /// There is no room; `fetching` comes back.
     pub(crate) fn open(
         &self,
-        fetching: Fetching,
+        fetching: Box<Fetching>,
         uses_topic_ids: bool,
         now: Instant,
     ) -> Result<Arc<Mutex<Session>>, Box<Fetching>> {
         let mut entries = self.entries.lock();
         if entries.len() >= self.limit && !evict_one(&mut entries, now) {
-            return Err(Box::new(fetching));
+            return Err(fetching);
         }
         let id = unused_id(&entries);
         let session = Session {
@@ -143,7 +143,7 @@ mod tests {
 
     fn open(sessions: &Sessions, now: Instant) -> Option<i32> {
         sessions
-            .open(Fetching::new(), true, now)
+            .open(Box::new(Fetching::new()), true, now)
             .ok()
             .map(|session| session.lock().id)
     }

@@ -2,12 +2,14 @@
 //!
 //! Requests are begun in the order in which they come and answered in that order. Beginning a request does all that
 //! needs no waiting (an append, a look-up, handing work to a coordinator); an answer that must wait keeps its place
-//! while the requests behind it are begun too. What is in flight is bounded: beyond that nothing more is read, so a
-//! client that never reads is held back by its own socket.
+//! while the requests behind it are begun too. What is in flight is bounded, in number and in bytes of answers: beyond
+//! that nothing more is read, so a client that never reads is held back by its own socket. How long it may do so is
+//! [`Pace`]'s to say.
 
 use super::{
     input::{BadFrameLength, Input},
     output::Output,
+    pace::{Owed, Pace},
 };
 use crate::{
     api::table::{self, Begun, Waiting},
@@ -23,18 +25,14 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
 
 /// Requests begun and not yet answered, per connection.
 const MAX_IN_FLIGHT: usize = 128;
 
-/// Answer bytes that may wait for the socket before no further request is begun.
+/// Answer bytes that may wait for the socket, or for the answers before them, before no further request is begun.
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
-
-/// How long a frame that has begun may take, and how long a client may leave answers unread.
-const STALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Who asks: what a handler may know of the connection.
 #[derive(Debug)]
@@ -58,8 +56,10 @@ pub(crate) enum Closed {
     Refused(#[from] table::Refused),
     #[error("idle")]
     Idle,
-    #[error("a request or an answer did not move for {} s", STALL_LIMIT.as_secs())]
-    Stalled,
+    #[error("a request did not come to its end in time")]
+    StalledRequest,
+    #[error("answers were not read in time")]
+    StalledAnswer,
     #[error("the broker stops")]
     Stopping,
 }
@@ -70,7 +70,7 @@ impl Closed {
         match self {
             Self::ByClient | Self::Idle | Self::Stopping => false,
             Self::Io(error) => !matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe),
-            Self::BadFrame(_) | Self::Refused(_) | Self::Stalled => true,
+            Self::BadFrame(_) | Self::Refused(_) | Self::StalledRequest | Self::StalledAnswer => true,
         }
     }
 }
@@ -96,14 +96,17 @@ pub(crate) struct Connection {
     input: Input,
     output: Output,
     in_flight: VecDeque<Slot>,
-    /// When the peer last sent or took something.
-    last_progress: Instant,
+    /// Bytes of the answers in flight that are ready.
+    ready_bytes: usize,
+    pace: Pace,
+    /// The peer will not send any more.
     has_ended: bool,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, broker: Arc<Broker>, peer: Peer) -> Self {
         let limit = broker.config.socket_request_max_bytes;
+        let pace = Pace::new(broker.config.connections_max_idle, Instant::now());
         Self {
             stream,
             broker,
@@ -111,7 +114,8 @@ impl Connection {
             input: Input::new(limit),
             output: Output::default(),
             in_flight: VecDeque::new(),
-            last_progress: Instant::now(),
+            ready_bytes: 0,
+            pace,
             has_ended: false,
         }
     }
@@ -124,14 +128,9 @@ impl Connection {
             }
             match self.wait().await {
                 Wake::Socket => {}
-                Wake::Answered(Ok(frame)) => {
-                    self.last_progress = Instant::now();
-                    self.in_flight.pop_front();
-                    frame.into_iter().for_each(|frame| self.output.push(frame));
-                }
+                Wake::Answered(Ok(frame)) => self.take_answer(frame),
                 Wake::Answered(Err(refused)) => return refused.into(),
-                Wake::Deadline if self.is_busy() => return Closed::Stalled,
-                Wake::Deadline => return Closed::Idle,
+                Wake::Deadline => return self.closed_at_deadline(),
                 Wake::Stop => return Closed::Stopping,
             }
         }
@@ -140,12 +139,14 @@ impl Connection {
     /// Does all that can be done without waiting: begins requests, collects answers, reads, writes.
     fn move_on(&mut self) -> Result<(), Closed> {
         loop {
+            let had_output = !self.output.is_empty();
             self.begin_requests()?;
             self.collect_ready();
             let waiting = self.output.len_bytes();
             self.output.write_to(&self.stream)?;
-            if self.output.len_bytes() < waiting {
-                self.last_progress = Instant::now();
+            let is_left = !self.output.is_empty();
+            if is_left && (!had_output || self.output.len_bytes() < waiting) {
+                self.pace.taken(Instant::now());
             }
             if !self.has_room() || !self.read()? {
                 break;
@@ -159,7 +160,7 @@ impl Connection {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight.len() < MAX_IN_FLIGHT && self.output.len_bytes() < MAX_OUTPUT_BYTES
+        self.in_flight.len() < MAX_IN_FLIGHT && self.output.len_bytes() + self.ready_bytes < MAX_OUTPUT_BYTES
     }
 
     /// Takes what the socket has; says whether something came.
@@ -180,7 +181,7 @@ impl Connection {
                 Ok(false)
             }
             Ok(_) => {
-                self.last_progress = Instant::now();
+                self.pace.sign(Instant::now());
                 Ok(true)
             }
             Err(error) => Err(error.into()),
@@ -189,7 +190,13 @@ impl Connection {
 
     fn begin_requests(&mut self) -> Result<(), Closed> {
         while self.has_room() {
-            let Some(frame) = self.input.frame()? else { break };
+            let Some(frame) = self.input.frame()? else {
+                if self.input.len_bytes() > 0 {
+                    self.pace.frame_begun();
+                }
+                break;
+            };
+            self.pace.frame_ended();
             self.begin(frame)?;
         }
         Ok(())
@@ -206,30 +213,60 @@ impl Connection {
         };
         match slot {
             Slot::Ready(frame) if self.in_flight.is_empty() => frame.into_iter().for_each(|f| self.output.push(f)),
-            slot => self.in_flight.push_back(slot),
+            slot => {
+                if let Slot::Ready(Some(frame)) = &slot {
+                    self.ready_bytes += frame.len();
+                }
+                self.in_flight.push_back(slot);
+            }
         }
         Ok(())
     }
 
     fn collect_ready(&mut self) {
         while let Some(Slot::Ready(frame)) = self.in_flight.front_mut() {
-            frame.take().into_iter().for_each(|frame| self.output.push(frame));
+            if let Some(frame) = frame.take() {
+                self.ready_bytes -= frame.len();
+                self.output.push(frame);
+            }
             self.in_flight.pop_front();
         }
     }
 
-    /// Whether the peer owes us something: the rest of a frame, or reading its answers.
-    fn is_busy(&self) -> bool {
-        !self.output.is_empty() || (self.input.is_partial() && self.in_flight.is_empty())
+    /// The first answer in flight, which was waited for, is there.
+    fn take_answer(&mut self, frame: Option<Frame>) {
+        let now = Instant::now();
+        self.pace.sign(now);
+        if self.output.is_empty() {
+            self.pace.taken(now);
+        }
+        self.in_flight.pop_front();
+        frame.into_iter().for_each(|frame| self.output.push(frame));
+    }
+
+    /// What the peer has to do next.
+    fn owed(&self) -> Owed {
+        if !self.output.is_empty() {
+            Owed::Taking
+        } else if self.input.len_bytes() > 0 && self.in_flight.is_empty() {
+            Owed::Frame {
+                received: self.input.len_bytes(),
+            }
+        } else {
+            Owed::Sign
+        }
+    }
+
+    fn closed_at_deadline(&self) -> Closed {
+        match self.owed() {
+            Owed::Taking => Closed::StalledAnswer,
+            Owed::Frame { .. } => Closed::StalledRequest,
+            Owed::Sign => Closed::Idle,
+        }
     }
 
     async fn wait(&mut self) -> Wake {
-        let limit = if self.is_busy() {
-            STALL_LIMIT
-        } else {
-            self.broker.config.connections_max_idle
-        };
-        let deadline = tokio::time::sleep_until(self.last_progress + limit);
+        let deadline = tokio::time::sleep_until(self.pace.deadline(self.owed()));
         let reads = self.has_room() && !self.has_ended;
         let writes = !self.output.is_empty();
         let waits_for_answer = !self.in_flight.is_empty();
@@ -238,7 +275,8 @@ impl Connection {
             answer = front_answer(&mut self.in_flight), if waits_for_answer => Wake::Answered(answer),
             _ = self.stream.readable(), if reads => Wake::Socket,
             _ = self.stream.writable(), if writes => Wake::Socket,
-            () = deadline, if !waits_for_answer || writes => Wake::Deadline,
+            // A peer that has ended may still read, but nobody waits for ever for somebody who may be gone.
+            () = deadline, if !waits_for_answer || writes || self.has_ended => Wake::Deadline,
             () = self.broker.stop.requested() => Wake::Stop,
         }
     }

@@ -81,9 +81,9 @@ impl Input {
         Ok(Some(frame))
     }
 
-    /// Whether a frame has begun and not ended.
-    pub(crate) fn is_partial(&self) -> bool {
-        !self.buffer.is_empty()
+    /// Bytes received and not yet handed on; more than none between frames: a frame has begun and not ended.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Gives the memory back while nothing is in it.
@@ -112,13 +112,13 @@ mod tests {
             Some(&[1, 2, 3, 4, 5, 6, 7, 8][..])
         );
         assert_eq!(input.frame().expect("legal"), None);
-        assert!(input.is_partial());
+        assert_eq!(input.len_bytes(), 5);
         input.room().extend_from_slice(&[8, 7, 6, 5, 4, 3, 2]);
         assert_eq!(
             input.frame().expect("legal").as_deref(),
             Some(&[9, 8, 7, 6, 5, 4, 3, 2][..])
         );
-        assert!(!input.is_partial());
+        assert_eq!(input.len_bytes(), 0);
     }
 
     #[test]

@@ -188,7 +188,7 @@ mod tests {
             .map(|(key, value)| ((*key).into(), (*value).into()))
             .collect();
         let settings = TopicSettings::resolve(&overrides, Layers::defaults());
-        let partition = Arc::new(Partition::new("t".into(), Uuid::ZERO, 0, log, settings));
+        let partition = Arc::new(Partition::new("t".into(), Uuid::ZERO, 0, log, Arc::new(settings)));
         Fixture { partition, dir }
     }
 

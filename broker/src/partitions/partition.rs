@@ -50,12 +50,10 @@ pub(crate) enum ProduceFailure {
     Invalid(#[from] ProduceError),
     #[error(transparent)]
     NotAppended(#[from] AppendError),
-    #[error("there are fewer in-sync replicas than min.insync.replicas")]
-    NotEnoughReplicas,
 }
 
 impl Partition {
-    pub(crate) fn new(topic: Str, topic_id: Uuid, index: i32, log: Log, settings: TopicSettings) -> Self {
+    pub(crate) fn new(topic: Str, topic_id: Uuid, index: i32, log: Log, settings: Arc<TopicSettings>) -> Self {
         // One replica: what is in the log is on every in-sync replica.
         log.set_high_watermark(log.log_end_offset());
         Self {
@@ -66,7 +64,7 @@ impl Partition {
             interested: Interested::default(),
             flushing: Flushing::new(),
             flush_messages: AtomicI64::new(settings.topic.flush_messages),
-            settings: ArcSwap::from_pointee(settings),
+            settings: ArcSwap::new(settings),
             leader: AtomicI32::new(NodeId::NONE.0),
             leader_epoch: AtomicI32::new(LeaderEpoch::NONE.0),
             is_gone: AtomicBool::new(false),
@@ -86,16 +84,22 @@ impl Partition {
         self.leader_epoch.store(epoch.0, Ordering::Release);
     }
 
+    /// Whether DeleteRecords is allowed here.
+    pub(crate) fn may_delete_records(&self) -> bool {
+        self.settings.load().may_delete_records()
+    }
+
     /// `min.cleanable.dirty.ratio`.
     pub(crate) fn min_cleanable_dirty_ratio(&self) -> f64 {
         self.settings.load().topic.min_cleanable_dirty_ratio
     }
 
-    pub(crate) fn set_settings(&self, settings: TopicSettings) {
+    /// Takes over the settings of the topic, which its partitions share.
+    pub(crate) fn set_settings(&self, settings: Arc<TopicSettings>) {
         self.log.set_config(settings.log_config());
         self.flush_messages
             .store(settings.topic.flush_messages, Ordering::Relaxed);
-        self.settings.store(Arc::new(settings));
+        self.settings.store(settings);
     }
 
     /// The topic has been deleted: nothing is appended any more, and waiting fetches look again.
@@ -139,9 +143,6 @@ impl Partition {
     pub(crate) fn produce(self: &Arc<Self>, records: Bytes, allow_zstd: bool) -> Result<Placed, ProduceFailure> {
         let now_ms = crate::clock::now_ms();
         let settings = self.settings.load();
-        if settings.min_insync_replicas() > 1 {
-            return Err(ProduceFailure::NotEnoughReplicas);
-        }
         let validated = validate_produce(records, &settings.produce_rules(now_ms, allow_zstd))?;
         let append = Append {
             batches: &validated.batch,

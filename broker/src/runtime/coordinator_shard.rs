@@ -11,6 +11,7 @@ mod log;
 
 use crate::{
     clock::now_ms,
+    coordinators::ImageView,
     partitions::Partition,
     stop::Stop,
     waiting::{Interest, RegistrationId},
@@ -67,6 +68,8 @@ pub(crate) struct Setting {
     pub(crate) stop: Arc<Stop>,
     /// Bounds how many shards load at the same time.
     pub(crate) loading: Arc<Semaphore>,
+    /// What the groups see of the cluster.
+    pub(crate) view: watch::Receiver<Arc<ImageView>>,
 }
 
 /// Where requests to a shard go in.
@@ -162,6 +165,7 @@ async fn run(setting: Setting, commands: mpsc::Receiver<Command>, loaded: watch:
         config,
         stop,
         loading,
+        view,
     } = setting;
     let leader = partition.leader();
     let permit = loading.acquire().await;
@@ -183,12 +187,15 @@ async fn run(setting: Setting, commands: mpsc::Receiver<Command>, loaded: watch:
         partition,
         leader,
         groups,
+        view,
         waiting: HashMap::new(),
         held: VecDeque::new(),
         end_offset,
         tickets: 0,
         started: Instant::now(),
     };
+    shard.view.mark_changed();
+    shard.look_around();
     let actions = shard.groups.on_loaded(shard.now());
     let mut write = Write::default();
     shard.take(actions, &mut write);
@@ -216,6 +223,7 @@ struct Shard {
     leader: (NodeId, LeaderEpoch),
     registration: RegistrationId,
     groups: Groups,
+    view: watch::Receiver<Arc<ImageView>>,
     /// Requests that have no answer yet.
     waiting: HashMap<Ticket, Answer>,
     /// Answers, each with the offset that the high watermark must have reached.
@@ -232,6 +240,14 @@ impl Shard {
         Now {
             monotonic_ms: i64::try_from(elapsed).unwrap_or(i64::MAX),
             wall_ms: now_ms(),
+        }
+    }
+
+    /// Shows the groups the cluster as it is now.
+    fn look_around(&mut self) {
+        if self.view.has_changed().unwrap_or(false) {
+            let view = self.view.borrow_and_update().clone();
+            self.groups.see(view);
         }
     }
 
@@ -280,6 +296,7 @@ impl Shard {
     fn work(&mut self, commands: impl Iterator<Item = Command>, gone: &[(Str, Uuid)]) -> Result<(), ErrorCode> {
         let mut write = Write::default();
         let now = self.now();
+        self.look_around();
         if self
             .groups
             .next_deadline_ms()

@@ -108,6 +108,7 @@ impl Schedule {
             broker.config.millis("log.flush.offset.checkpoint.interval.ms"),
         ) {
             for partition in &partitions {
+                bound_recovery(partition);
                 if let Err(error) = partition.log.release_idle() {
                     partition.storage_fault(&error);
                 }
@@ -136,6 +137,21 @@ fn due(at: &mut Instant, now: Instant, interval: Duration) -> bool {
         *at = now + interval;
     }
     is_due
+}
+
+/// Brings the recovery point of a log that has rolled up to its end, so that after a crash only the last minute is
+/// checked and not all of it. The system has written most of it back by then; small logs are not worth the fsync.
+fn bound_recovery(partition: &Partition) {
+    let log = &partition.log;
+    if log.segment_count() < 2 || log.recovery_point() >= log.log_end_offset() {
+        return;
+    }
+    if let Err(error) = log.snapshot_producers() {
+        partition.storage_fault(&error);
+    }
+    if let Err(error) = log.sync() {
+        partition.storage_fault(&error);
+    }
 }
 
 fn retain(partition: &Partition) {

@@ -24,10 +24,13 @@ END
 source=$(once kafka-python-source "$0" unpack)
 
 cd "$source"
+suite() {
+  KAFKA_ROOT=. KAFKA_VERSION=4.3.0 KAFKA_URI=kafka://$BOOTSTRAP PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest \
+    -p no:cacheprovider -q --tb=short --timeout=30 --timeout-method=signal "$@"
+}
 # Its own exit code says nothing here: some tests do not pass anywhere.
-KAFKA_ROOT=. KAFKA_VERSION=4.3.0 KAFKA_URI=kafka://$BOOTSTRAP PYTHONDONTWRITEBYTECODE=1 "$python" -m pytest -p no:cacheprovider \
-  -q --tb=short --timeout=30 --timeout-method=signal --junitxml="$WORK/results.xml" \
-  --ignore test/integration/test_sasl_integration.py --ignore test/integration/test_ssl_integration.py test/integration || true
+suite --junitxml="$WORK/results.xml" --ignore test/integration/test_sasl_integration.py \
+  --ignore test/integration/test_ssl_integration.py test/integration || true
 "$python" - "$WORK" <<'END'
 import sys
 import xml.etree.ElementTree as tree
@@ -41,4 +44,5 @@ with open(f"{work}/passed", "w") as passed, open(f"{work}/ran", "w") as ran:
         if not {child.tag for child in case} & {"failure", "error", "skipped"}:
             print(name, file=passed)
 END
-judge_suite "$here" "$WORK/passed" "$WORK/ran"
+again() { suite "test/integration/${1/::/.py::}"; }
+judge_suite "$here" "$WORK/passed" "$WORK/ran" again

@@ -27,7 +27,11 @@ impl Groups {
         };
         if version >= NOT_FOUND_FROM {
             described.error_code = ErrorCode::GroupIdNotFound as i16;
-            described.error_message = Some(format!("Group {group_id} not found.").into());
+            let message = match self.consumer.contains_key(group_id) {
+                true => format!("Group {group_id} is not a classic group."),
+                false => format!("Group {group_id} not found."),
+            };
+            described.error_message = Some(message.into());
         }
         described
     }

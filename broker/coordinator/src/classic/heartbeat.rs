@@ -5,6 +5,7 @@ use super::{
     group::{ClassicGroup, GroupState},
 };
 use crate::{
+    admission::check_group_id,
     groups::Groups,
     outcome::{Actions, Now, Reply, Ticket},
 };
@@ -16,10 +17,8 @@ use ottla_protocol::{
 impl Groups {
     /// Decides a Heartbeat: it keeps the member in, and tells it when to join again.
     pub fn handle_heartbeat(&mut self, ticket: Ticket, request: &HeartbeatRequest, now: Now) -> Actions {
-        let mut verdict = Err(ErrorCode::UnknownMemberId);
-        if request.group_id.is_empty() {
-            verdict = Err(ErrorCode::InvalidGroupId);
-        } else {
+        let mut verdict = check_group_id(&request.group_id).and(Err(ErrorCode::UnknownMemberId));
+        if verdict != Err(ErrorCode::InvalidGroupId) {
             let _ = self.decide_in_group(&request.group_id, now, |group, step| {
                 verdict = group.heartbeat(request, step)
             });

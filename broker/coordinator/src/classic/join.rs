@@ -7,9 +7,11 @@ use super::{
     refused_join,
 };
 use crate::{
+    admission::check_join_group,
     config::{
         MAX_MEMBER_METADATA_BYTES, MAX_NAME_BYTES, MAX_PENDING_MEMBERS, MAX_PROTOCOLS, NEW_MEMBER_JOIN_TIMEOUT_MS,
     },
+    consumer::ConsumerGroup,
     groups::Groups,
     outcome::{Actions, Caller, Now, Reply, Ticket},
     timers::{Deadline, Timer},
@@ -63,6 +65,14 @@ impl Groups {
         if let Err(error) = self.check_join(request, caller) {
             return refusal(error);
         }
+        if self
+            .consumer
+            .get(&request.group_id)
+            .is_some_and(|group| !group.is_empty())
+        {
+            // Its members speak another protocol, and online migration is not there.
+            return refusal(ErrorCode::InconsistentGroupProtocol);
+        }
         let is_new_group = !self.classic.contains_key(&request.group_id);
         if is_new_group && !request.member_id.is_empty() {
             return refusal(ErrorCode::UnknownMemberId);
@@ -80,7 +90,7 @@ impl Groups {
     }
 
     fn check_join(&self, request: &JoinGroupRequest, caller: &Caller<'_>) -> Result<(), ErrorCode> {
-        let accepted = self.config.min_session_timeout_ms..=self.config.max_session_timeout_ms;
+        check_join_group(request, &self.config)?;
         let names = [
             request.protocol_type.len(),
             caller.client_id.len(),
@@ -91,11 +101,7 @@ impl Groups {
         let metadata_bytes: usize = protocols
             .map(|protocol| protocol.name.len() + protocol.metadata.len())
             .sum();
-        if request.group_id.is_empty() || request.group_id.len() > MAX_NAME_BYTES {
-            Err(ErrorCode::InvalidGroupId)
-        } else if !accepted.contains(&request.session_timeout_ms) {
-            Err(ErrorCode::InvalidSessionTimeout)
-        } else if request.protocols.len() > MAX_PROTOCOLS {
+        if request.protocols.len() > MAX_PROTOCOLS {
             Err(ErrorCode::InconsistentGroupProtocol)
         } else if names.into_iter().any(|bytes| bytes > MAX_NAME_BYTES)
             || instance > MAX_NAME_BYTES
@@ -118,6 +124,10 @@ impl Groups {
         let mut actions = Actions::default();
         group.join(join, &mut self.step(now, &mut actions));
         if !group.members.is_empty() || !group.pending_joins.is_empty() {
+            // A consumer group without members makes way.
+            let former = self.consumer.remove(&join.request.group_id);
+            let tombstones = former.iter().flat_map(ConsumerGroup::tombstones);
+            actions.records.extend(tombstones);
             actions.records.push(first_record);
             self.classic.insert(group.id.clone(), group);
         }

@@ -5,6 +5,7 @@ use super::{
     group::{ClassicGroup, GroupState},
 };
 use crate::{
+    admission::check_group_id,
     groups::Groups,
     outcome::{Actions, Caller, Now, Reply, Ticket},
 };
@@ -29,8 +30,8 @@ impl Groups {
         now: Now,
     ) -> Actions {
         let is_batched = caller.version >= BATCHED_FROM;
-        if request.group_id.is_empty() {
-            return Actions::reply(ticket, Reply::LeaveGroup(refused(ErrorCode::InvalidGroupId)));
+        if let Err(error) = check_group_id(&request.group_id) {
+            return Actions::reply(ticket, Reply::LeaveGroup(refused(error)));
         }
         let alone = [MemberIdentity {
             member_id: request.member_id.clone(),
@@ -38,9 +39,12 @@ impl Groups {
         }];
         let leaving: &[MemberIdentity] = if is_batched { &request.members } else { &alone };
         let mut verdicts = vec![Err(ErrorCode::UnknownMemberId); leaving.len()];
-        let actions = self.decide_in_group(&request.group_id, now, |group, step| {
-            verdicts = group.leave(leaving, step);
-        });
+        let actions = match self.consumer.contains_key(&request.group_id) {
+            true => self.remove_consumer_members(&request.group_id, leaving, &mut verdicts),
+            false => self.decide_in_group(&request.group_id, now, |group, step| {
+                verdicts = group.leave(leaving, step);
+            }),
+        };
         let mut actions = actions.unwrap_or_default();
         let response = if is_batched {
             batch_response(leaving, &verdicts)

@@ -6,6 +6,7 @@ use super::{
     refused_sync,
 };
 use crate::{
+    admission::check_group_id,
     groups::Groups,
     outcome::{Actions, Now, Reply, Ticket},
 };
@@ -20,8 +21,8 @@ impl Groups {
     /// Decides a SyncGroup: the leader's brings the assignment, which is logged; the others' wait for it.
     pub fn handle_sync_group(&mut self, ticket: Ticket, request: &SyncGroupRequest, now: Now) -> Actions {
         let refusal = |error| Actions::reply(ticket, Reply::SyncGroup(refused_sync(error)));
-        if request.group_id.is_empty() {
-            return refusal(ErrorCode::InvalidGroupId);
+        if let Err(error) = check_group_id(&request.group_id) {
+            return refusal(error);
         }
         self.decide_in_group(&request.group_id, now, |group, step| group.sync(ticket, request, step))
             .unwrap_or_else(|| refusal(ErrorCode::UnknownMemberId))

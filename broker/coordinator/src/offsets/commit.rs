@@ -3,6 +3,7 @@
 use crate::{
     classic::{ClassicGroup, GroupState},
     config::MAX_NAME_BYTES,
+    consumer::CommitRule,
     groups::Groups,
     outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket},
     record,
@@ -31,32 +32,41 @@ impl Groups {
         caller: &Caller<'_>,
         now: Now,
     ) -> Actions {
-        if let Err(error) = self.check_commit(request, caller.version) {
-            return Actions::reply(ticket, Reply::OffsetCommit(refused(request, error)));
-        }
+        let rule = match self.check_commit(request, caller.version) {
+            Ok(rule) => rule,
+            Err(error) => return Actions::reply(ticket, Reply::OffsetCommit(refused(request, error))),
+        };
+        let mut records = Vec::new();
+        let topics = request.topics.iter();
+        let topics = topics
+            .map(|topic| self.commit_topic(request, topic, &rule, now, &mut records))
+            .collect();
         let heard = self.decide_in_group(&request.group_id, now, |group, step| {
             if matches!(group.state, GroupState::Stable | GroupState::PreparingRebalance) {
                 group.member_was_heard(&request.member_id, step);
             }
         });
         let mut actions = heard.unwrap_or_default();
-        let mut response = OffsetCommitResponse::default();
-        for topic in &request.topics {
-            let answered = self.commit_topic(request, topic, now, &mut actions.records);
-            response.topics.push(answered);
-        }
+        let response = OffsetCommitResponse {
+            topics,
+            ..Default::default()
+        };
+        actions.records.extend(records);
         actions.replies.push((ticket, Reply::OffsetCommit(response)));
         self.decided(actions)
     }
 
-    fn check_commit(&self, request: &OffsetCommitRequest, version: i16) -> Result<(), ErrorCode> {
+    fn check_commit(&self, request: &OffsetCommitRequest, version: i16) -> Result<CommitRule<'_>, ErrorCode> {
         if request.group_id.len() > MAX_NAME_BYTES {
             return Err(ErrorCode::InvalidGroupId);
         }
+        if let Some(group) = self.consumer.get(&request.group_id) {
+            return group.commit_rule(&request.member_id, request.generation_id_or_member_epoch, version);
+        }
         match self.classic.get(&request.group_id) {
-            Some(group) => check_committer(group, request),
+            Some(group) => check_committer(group, request).map(|()| CommitRule::Any),
             // Whoever does not take part in a group may keep offsets under any name.
-            None if request.generation_id_or_member_epoch < 0 => Ok(()),
+            None if request.generation_id_or_member_epoch < 0 => Ok(CommitRule::Any),
             None if version >= GROUP_NOT_FOUND_FROM => Err(ErrorCode::GroupIdNotFound),
             None => Err(ErrorCode::IllegalGeneration),
         }
@@ -66,6 +76,7 @@ impl Groups {
         &self,
         request: &OffsetCommitRequest,
         topic: &OffsetCommitRequestTopic,
+        rule: &CommitRule<'_>,
         now: Now,
         records: &mut Vec<CoordinatorRecord>,
     ) -> OffsetCommitResponseTopic {
@@ -75,11 +86,13 @@ impl Groups {
             ..Default::default()
         };
         for partition in &topic.partitions {
-            let error = if self.is_metadata_too_long(partition) {
-                ErrorCode::OffsetMetadataTooLarge
-            } else {
-                records.push(commit_record(request, topic, partition, now));
-                ErrorCode::None
+            let error = match rule.check(topic.topic_id, partition.partition_index) {
+                Err(error) => error,
+                Ok(()) if self.is_metadata_too_long(partition) => ErrorCode::OffsetMetadataTooLarge,
+                Ok(()) => {
+                    records.push(commit_record(request, topic, partition, now));
+                    ErrorCode::None
+                }
             };
             answered.partitions.push(OffsetCommitResponsePartition {
                 partition_index: partition.partition_index,

@@ -1,7 +1,9 @@
 //! OffsetDelete, and the end of a topic.
 
 use crate::{
-    classic::{ClassicGroup, GroupState},
+    admission::check_group_id,
+    any_group::AnyGroup,
+    classic::GroupState,
     groups::Groups,
     outcome::{Actions, CoordinatorRecord, Reply, Ticket},
     record,
@@ -40,21 +42,21 @@ impl Groups {
         })
     }
 
-    fn group_to_delete_from(&self, group_id: &Str) -> Result<&ClassicGroup, ErrorCode> {
-        if group_id.is_empty() {
-            return Err(ErrorCode::InvalidGroupId);
-        }
-        let group = self.classic.get(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
-        if group.state != GroupState::Empty && !group.is_consumer_group() {
+    fn group_to_delete_from(&self, group_id: &Str) -> Result<AnyGroup<'_>, ErrorCode> {
+        check_group_id(group_id)?;
+        let group = self.group(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
+        match group {
             // What its members use is not known here.
-            return Err(ErrorCode::NonEmptyGroup);
+            AnyGroup::Classic(classic) if classic.state != GroupState::Empty && !classic.is_consumer_group() => {
+                Err(ErrorCode::NonEmptyGroup)
+            }
+            _ => Ok(group),
         }
-        Ok(group)
     }
 
     fn delete_topic_offsets(
         &self,
-        group: &ClassicGroup,
+        group: AnyGroup<'_>,
         topic: &OffsetDeleteRequestTopic,
         records: &mut Vec<CoordinatorRecord>,
     ) -> OffsetDeleteResponseTopic {
@@ -70,8 +72,8 @@ impl Groups {
             } else {
                 ErrorCode::None
             };
-            if !is_in_use && self.offsets.find(&group.id, &topic.name, index).is_some() {
-                records.push(record::offset_tombstone(&group.id, &topic.name, index));
+            if !is_in_use && self.offsets.find(group.id(), &topic.name, index).is_some() {
+                records.push(record::offset_tombstone(group.id(), &topic.name, index));
             }
             answered.partitions.push(OffsetDeleteResponsePartition {
                 partition_index: index,
@@ -84,7 +86,7 @@ impl Groups {
     /// Topics are gone: so are all offsets of them, but not those of a later topic of the same name.
     pub fn on_topics_deleted(&mut self, topics: &[(Str, Uuid)]) -> Actions {
         let mut records = Vec::new();
-        for group in self.classic.keys() {
+        for group in self.groups().map(AnyGroup::id) {
             let Some(offsets) = self.offsets.of_group(group) else {
                 continue;
             };

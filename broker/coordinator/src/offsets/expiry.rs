@@ -2,6 +2,7 @@
 
 use super::CommittedOffset;
 use crate::{
+    any_group::AnyGroup,
     classic::{ClassicGroup, GroupState},
     groups::Groups,
     outcome::{Actions, Now},
@@ -23,26 +24,30 @@ enum Ages {
 impl Groups {
     /// Tombstones for all that has expired, and for empty groups that hold nothing any more.
     pub(crate) fn expire_offsets(&self, now: Now, actions: &mut Actions) {
-        for group in self.classic.values() {
+        for group in self.groups() {
             let all_expired = self.expire_offsets_of(group, now, actions);
-            if all_expired && group.is_empty() && group.pending_joins.is_empty() {
-                actions.records.push(record::group_tombstone(&group.id));
+            let is_joined = matches!(group, AnyGroup::Classic(classic) if !classic.pending_joins.is_empty());
+            if all_expired && group.is_empty() && !is_joined {
+                actions.records.extend(group.tombstones());
             }
         }
     }
 
     /// Whether none is left.
-    fn expire_offsets_of(&self, group: &ClassicGroup, now: Now, actions: &mut Actions) -> bool {
-        let Some(offsets) = self.offsets.of_group(&group.id) else {
+    fn expire_offsets_of(&self, group: AnyGroup<'_>, now: Now, actions: &mut Actions) -> bool {
+        let Some(offsets) = self.offsets.of_group(group.id()) else {
             return true;
         };
-        let ages = ages(group);
+        let ages = match group {
+            AnyGroup::Classic(classic) => ages(classic),
+            AnyGroup::Consumer(_) => Ages::FromCommit,
+        };
         let mut all_expired = true;
         for (topic, partitions) in offsets {
             let is_in_use = group.is_subscribed_to(topic);
             for (partition, committed) in partitions {
                 if !is_in_use && self.is_expired(committed, ages, now) {
-                    let tombstone = record::offset_tombstone(&group.id, topic, *partition);
+                    let tombstone = record::offset_tombstone(group.id(), topic, *partition);
                     actions.records.push(tombstone);
                 } else {
                     all_expired = false;

@@ -15,8 +15,18 @@ impl Groups {
     /// What a group has committed, for the topics asked for or, if none are named, for all. The topics of the request
     /// carry names, and ids where the caller knows them; those of an answer about all topics carry names only.
     ///
-    /// No commit, an unknown group and a commit for an earlier topic of the same name all read as offset -1.
+    /// No commit, an unknown group and a commit for an earlier topic of the same name all read as offset -1. Whoever
+    /// says that it is a member of a consumer group must be one, in its epoch; else the answer is only an error.
     pub fn fetch_offsets(&self, request: &OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+        if let Some(group) = self.consumer.get(&request.group_id)
+            && let Err(error) = group.check_fetch(request.member_id.as_ref(), request.member_epoch)
+        {
+            return OffsetFetchResponseGroup {
+                group_id: request.group_id.clone(),
+                error_code: error as i16,
+                ..Default::default()
+            };
+        }
         let offsets = self.offsets.of_group(&request.group_id);
         let topics = match &request.topics {
             Some(topics) => topics.iter().map(|topic| fetch_topic(offsets, topic)).collect(),

@@ -20,7 +20,10 @@ fn readers_see_whole_batches_in_order_whatever_else_goes_on() {
             scope.spawn(|| read_until(&log, &is_done));
         }
         scope.spawn(|| {
-            while !is_done.load(Ordering::Relaxed) {
+            // A last round comes after the last append, however the threads take turns.
+            let mut was_done = false;
+            while !was_done {
+                was_done = is_done.load(Ordering::Relaxed);
                 log.sync().unwrap();
                 log.snapshot_producers().unwrap();
                 log.apply_retention(1_000).unwrap();
