@@ -145,8 +145,12 @@ impl<const WIDTH: usize> Entries<WIDTH> {
     }
 
     /// Keeps the entries up to the first one that does not come `after` the one before, as a power loss may have left some
-    /// pages of the file and not others.
-    pub(super) fn keep_rising(&self, after: impl Fn(&[u8; WIDTH], &[u8; WIDTH]) -> bool) -> io::Result<()> {
+    /// pages of the file and not others. Of what is only a hint the last entry before that goes as well.
+    pub(super) fn keep_rising(
+        &self,
+        is_hint: bool,
+        after: impl Fn(&[u8; WIDTH], &[u8; WIDTH]) -> bool,
+    ) -> io::Result<()> {
         let written = self.state.read().written;
         let Some(file) = self.slot.open_existing()? else {
             return Ok(());
@@ -156,9 +160,12 @@ impl<const WIDTH: usize> Entries<WIDTH> {
             .chunks_exact(WIDTH)
             .filter_map(|entry| entry.try_into().ok())
             .collect();
-        let fall = entries.windows(2).position(|pair| !after(&pair[0], &pair[1]));
-        match fall {
+        let is_zero = |at: usize| entries[at] == [0; WIDTH];
+        match entries.windows(2).position(|pair| !after(&pair[0], &pair[1])) {
+            // An entry across the border of two sectors may be wrong and still come after the one before.
+            Some(at) if is_hint || is_zero(at) => self.truncate(at),
             Some(at) => self.truncate(at + 1),
+            None if entries.len() == 1 && is_zero(0) => self.truncate(0),
             None => Ok(()),
         }
     }

@@ -84,7 +84,7 @@ impl TimeIndex {
 
     /// Forgets what cannot be true, and what is behind it.
     pub(crate) fn keep_rising(&self) -> io::Result<()> {
-        self.entries.keep_rising(|before, entry| {
+        self.entries.keep_rising(true, |before, entry| {
             let (before, entry) = (self.decode(before), self.decode(entry));
             entry.offset > before.offset && entry.timestamp > before.timestamp
         })

@@ -106,8 +106,9 @@ impl TxnIndex {
 
     /// Forgets what cannot be true, and what is behind it.
     pub(crate) fn keep_rising(&self) -> io::Result<()> {
-        self.entries
-            .keep_rising(|before, entry| decode(entry).last_offset > decode(before).last_offset)
+        self.entries.keep_rising(false, |before, entry| {
+            decode(entry).last_offset > decode(before).last_offset
+        })
     }
 
     /// Forgets preallocated room, and what a power loss left of the last entries.

@@ -384,3 +384,44 @@ fn segments_behind_the_end_of_the_log_go() {
     let end = again.log_end_offset();
     assert_eq!(append(&again, &batch(1)).base_offset, end);
 }
+
+#[test]
+fn indexes_of_which_a_power_loss_took_a_part_are_not_trusted() {
+    let dir = scratch("torn");
+    let options = LogOptions {
+        config: LogConfig {
+            segment_bytes: 1 << 20,
+            index_interval_bytes: 0,
+            ..small_config()
+        },
+        ..unclean()
+    };
+    let log = open(dir.path(), &options);
+    for at in 0..300 {
+        append(&log, &batch_at(&[1_000 + at * 10], 50));
+    }
+    log.sync().unwrap();
+    log.release_idle().unwrap();
+    for suffix in ["index", "timeindex"] {
+        for range in [0..512, 512..1024, 1024..usize::MAX] {
+            let copy = copy_of(dir.path());
+            let path = first_log(copy.path()).with_extension(suffix);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let end = range.end.min(bytes.len());
+            bytes[range.start..end].fill(0);
+            std::fs::write(&path, bytes).unwrap();
+            let again = open(
+                copy.path(),
+                &LogOptions {
+                    recovery_point: 300,
+                    ..options.clone()
+                },
+            );
+            for at in 0..300 {
+                let found = again.offset_for_timestamp(1_000 + at * 10).unwrap().unwrap();
+                assert_eq!(found.offset, at, "{suffix} without {range:?}");
+                assert_eq!(again.read(at, Offset::MAX, 1, true).unwrap().base_offset, at);
+            }
+        }
+    }
+}
