@@ -75,7 +75,7 @@ impl Coordinators {
     pub(crate) fn start(&self, broker: &Broker) {
         for partition in led_partitions(broker) {
             if partition.log.log_end_offset() > partition.log.log_start_offset() {
-                self.shard(broker, &partition);
+                self.shard(&partition);
             }
         }
     }
@@ -117,10 +117,7 @@ impl Coordinators {
     ) -> Result<Vec<R>, ErrorCode> {
         let look = Arc::new(look);
         let partitions = led_partitions(broker);
-        let shards: Vec<ShardHandle> = partitions
-            .iter()
-            .map(|partition| self.shard(broker, partition))
-            .collect();
+        let shards: Vec<ShardHandle> = partitions.iter().map(|partition| self.shard(partition)).collect();
         let mut seen = Vec::with_capacity(shards.len());
         for shard in shards {
             let look = look.clone();
@@ -170,11 +167,11 @@ impl Coordinators {
         let index = partition_for(group, partition_count(topic));
         let partition = broker.partitions.by_id(topic.id, index);
         let led = partition.filter(|partition| is_led(broker, partition));
-        Ok(self.shard(broker, &led.ok_or(ErrorCode::NotCoordinator)?))
+        Ok(self.shard(&led.ok_or(ErrorCode::NotCoordinator)?))
     }
 
     /// The shard of a partition; one that has ended is replaced.
-    fn shard(&self, broker: &Broker, partition: &Arc<Partition>) -> ShardHandle {
+    fn shard(&self, partition: &Arc<Partition>) -> ShardHandle {
         let mut shards = self.shards.lock();
         let key = (partition.topic_id, partition.index);
         if let Some(running) = shards.get(&key).filter(|running| !running.handle.has_ended()) {
