@@ -111,12 +111,15 @@ impl Partitions {
             return Ok(());
         }
         let name = (wanted.topic_id, wanted.index);
+        if self.offline.read().contains(&name) {
+            // It has been said why; nothing gets better before the next start.
+            return Ok(());
+        }
         let log = logs
             .open_log(wanted.topic, wanted.index, wanted.topic_id, settings.log_config())
             .inspect_err(|_| {
                 self.offline.write().insert(name);
             })?;
-        self.offline.write().remove(&name);
         let topic = Str::from(wanted.topic);
         let partition = Partition::new(topic, wanted.topic_id, wanted.index, log, settings);
         partition.set_leader(wanted.leader, wanted.leader_epoch);

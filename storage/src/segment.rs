@@ -363,6 +363,11 @@ impl Segment {
     /// Makes log and indexes durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file()?.sync()?;
+        self.sync_indexes()
+    }
+
+    /// Makes the indexes durable.
+    pub(crate) fn sync_indexes(&self) -> io::Result<()> {
         self.offsets.sync()?;
         self.times.sync()?;
         self.txns.sync()

@@ -22,6 +22,7 @@ const TOPIC: &str = "quickstart";
 const MESSAGE: &[u8] = b"hello from ottla";
 
 pub(super) async fn quickstart(settings: Settings) -> anyhow::Result<()> {
+    let stop = serve::StopSignal::listen()?;
     let running = serve::start(settings).await?;
     let address = *running.addresses().first().context("the broker has a listener")?;
     let mut client = TcpStream::connect(address).await?;
@@ -34,7 +35,7 @@ pub(super) async fn quickstart(settings: Settings) -> anyhow::Result<()> {
     let message = fetch(&mut client, offset).await?;
     println!("read   \"{}\" back", String::from_utf8_lossy(&message));
     println!("\nPoint any Kafka client at bootstrap.servers={address}; Ctrl-C ends this broker.");
-    serve::await_stop_signal().await?;
+    stop.wait().await;
     running.stop().await
 }
 

@@ -3,12 +3,13 @@
 use super::Settings;
 use crate::{broker, config::BrokerConfig};
 use std::time::Instant;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs a broker until it is told to stop.
 pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let stop = StopSignal::listen()?;
     let running = start(settings).await?;
-    await_stop_signal().await?;
+    stop.wait().await;
     running.stop().await
 }
 
@@ -34,13 +35,27 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<broker::Running>
     Ok(running)
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn await_stop_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. One that comes while the broker starts is not lost, nor does it end the process without a clean
+/// stop.
+pub(super) struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    /// Listens from now on.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    /// Waits for one.
+    pub(super) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

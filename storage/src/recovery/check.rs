@@ -118,6 +118,7 @@ fn check_segment(
     recovery: &mut Recovery,
     checked: &mut Checked,
 ) -> Result<bool, OpenError> {
+    let indexed_up_to = indexed_up_to(segment).map_err(ScanError::Io)?;
     let (position, next_offset) = keep_indexes_below(segment, from)?;
     let first_timestamp = match position {
         0 => None,
@@ -157,11 +158,22 @@ fn check_segment(
         check_loss(segment, walk.position, walk.next_offset, rest, options)?;
     }
     cut_off(&walk, rest, &writer, file_bytes).map_err(ScanError::Io)?;
+    if indexed_up_to >= walk.next_offset {
+        // Entries of what is gone must not come back and be taken for those of what is appended now.
+        segment.sync_indexes().map_err(ScanError::Io)?;
+    }
     if rest == Rest::Damaged {
         recovery.truncated_bytes += file_bytes - walk.position;
     }
     checked.writer = Some(writer);
     Ok(next.is_some() && is_at_end)
+}
+
+/// The last offset that an index knows.
+fn indexed_up_to(segment: &Segment) -> io::Result<Offset> {
+    let by_offset = segment.offsets.last()?.map(|entry| entry.offset);
+    let by_time = segment.times.last()?.map(|entry| entry.offset);
+    Ok(by_offset.max(by_time).unwrap_or(-1))
 }
 
 /// Refuses to let the log end here if somebody was promised more.

@@ -193,6 +193,7 @@ impl Writer {
         self.segment.offsets.truncate_to(offset)?;
         self.segment.times.truncate_to(offset)?;
         self.segment.txns.truncate_to(offset)?;
+        self.segment.sync_indexes()?;
         self.bytes_since_index = 0;
         self.largest_timestamp = None;
         self.index_bytes = self.segment.index_bytes();
