@@ -11,7 +11,10 @@ use crate::{
     fetching::session::Sessions,
     log_limits::LogLimits,
     log_store::LogStore,
-    net::listener::Listener,
+    net::{
+        admission::{Admission, Limits, limit_for},
+        listener::Listener,
+    },
     partitions::Partitions,
     producer_ids::ProducerIds,
     runtime::{
@@ -26,18 +29,15 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use ottla_protocol::{ErrorCode, Str, ids::NodeId};
 use ottla_replication::{
-    config::Layers,
+    config::{Layers, Value},
     controller::{Controller, Settings},
     image::MetadataImage,
     quorum::{Voter, VoterEndpoint},
 };
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicUsize},
-    },
+    sync::{Arc, atomic::AtomicI64},
     thread,
 };
 
@@ -59,7 +59,7 @@ pub(crate) struct Broker {
     pub(crate) coordinators: Coordinators,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) stop: Stop,
-    pub(crate) open_connections: AtomicUsize,
+    pub(crate) admission: Admission,
     pub(crate) log_limits: LogLimits,
 }
 
@@ -111,11 +111,24 @@ impl Broker {
         }
     }
 
-    /// `max.connections` as it is now.
-    pub(crate) fn max_connections(&self) -> usize {
+    /// How many connections may be open now, for an address that asks for one more.
+    pub(crate) fn connection_limits(&self, ip: IpAddr) -> Limits {
         let image = self.image.load();
-        let limit = self.layers(&image).broker_number("max.connections");
-        usize::try_from(limit).unwrap_or(0)
+        let layers = self.layers(&image);
+        let number = |key: &str| usize::try_from(layers.broker_number(key)).unwrap_or(0);
+        let overrides = layers.broker_value("max.connections.per.ip.overrides");
+        let overrides = overrides.as_ref().and_then(Value::as_text).unwrap_or_default();
+        Limits {
+            total: number("max.connections"),
+            per_ip: limit_for(ip, overrides, number("max.connections.per.ip")),
+        }
+    }
+
+    /// `max.connection.creation.rate` as it is now, in connections a second.
+    pub(crate) fn connection_creation_rate(&self) -> u32 {
+        let image = self.image.load();
+        let rate = self.layers(&image).broker_number("max.connection.creation.rate");
+        u32::try_from(rate).unwrap_or(u32::MAX)
     }
 
     /// The controller's view of the metadata that handlers see, for questions that change nothing.
@@ -195,7 +208,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         coordinators: Coordinators::new(&config, Arc::new(controller.image().clone())),
         producer_ids: ProducerIds::default(),
         stop: Stop::default(),
-        open_connections: AtomicUsize::new(0),
+        admission: Admission::default(),
         log_limits: LogLimits::default(),
         config,
     });

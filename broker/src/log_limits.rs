@@ -1,6 +1,6 @@
 //! Keeps a flood of the same complaint out of the log.
 
-use crate::net::connection::Closed;
+use crate::net::{admission::Full, connection::Closed};
 use parking_lot::Mutex;
 use std::{
     net::SocketAddr,
@@ -47,10 +47,13 @@ impl LogLimits {
         }
     }
 
-    /// A connection that was not taken because there are `limit` of them.
-    pub(crate) fn too_many_connections(&self, client: SocketAddr, limit: usize) {
+    /// A connection that was not taken.
+    pub(crate) fn too_many_connections(&self, client: SocketAddr, full: Full) {
         if let Some(left_out) = self.too_many_connections.admit(Instant::now()) {
-            tracing::warn!(%client, limit, left_out, "max.connections reached");
+            match full {
+                Full::Total(limit) => tracing::warn!(%client, limit, left_out, "max.connections reached"),
+                Full::PerIp(limit) => tracing::warn!(%client, limit, left_out, "max.connections.per.ip reached"),
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Sockets: listeners accept, each connection reads requests and writes answers in their order.
 
+pub(crate) mod admission;
 pub(crate) mod connection;
 mod input;
 pub(crate) mod listener;

@@ -203,6 +203,43 @@ fn connections_beyond_the_limit_are_closed_until_others_go() -> Outcome {
 }
 
 #[test]
+fn an_address_that_is_full_does_not_keep_others_out() -> Outcome {
+    const LIMIT: usize = 5;
+    let overrides = [
+        &*format!("max.connections.per.ip={LIMIT}"),
+        "max.connections.per.ip.overrides=127.0.0.3:1",
+    ];
+    with_broker("flow", &overrides, |broker, _| {
+        // The test's own connection has one of the places of this address.
+        let served = |address: &str, count: usize| -> ottla_tests::Result<Vec<Client>> {
+            let clients = (0..count).map(|_| Client::connect_from(address.parse()?, broker.address()));
+            let clients: Vec<Client> = clients.collect::<ottla_tests::Result<_>>()?;
+            Ok(clients
+                .into_iter()
+                .filter_map(|mut client| client.api_versions().is_ok().then_some(client))
+                .collect())
+        };
+        let mine = served("127.0.0.1", 3 * LIMIT)?;
+        assert_eq!(mine.len(), LIMIT - 1, "with the one that was there");
+        assert_eq!(served("127.0.0.2", 3 * LIMIT)?.len(), LIMIT);
+        assert_eq!(served("127.0.0.3", 3 * LIMIT)?.len(), 1, "its own limit");
+        drop(mine);
+        eventually(|| Ok(!served("127.0.0.1", 1)?.is_empty()))
+    })
+}
+
+#[test]
+fn connections_that_come_too_fast_wait_and_are_served() -> Outcome {
+    with_broker("flow", &["max.connection.creation.rate=50"], |broker, _| {
+        let mut open = Vec::new();
+        for _ in 0..80 {
+            open.push(broker.connect()?);
+        }
+        open.iter_mut().try_for_each(|client| client.api_versions().map(drop))
+    })
+}
+
+#[test]
 fn a_client_that_hangs_up_leaves_no_long_wait_behind() -> Outcome {
     const LIMIT: usize = 8;
     let overrides = [&*format!("max.connections={LIMIT}"), "connections.max.idle.ms=1000"];

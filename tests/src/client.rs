@@ -23,7 +23,7 @@ use ottla_protocol::{
 };
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -49,7 +49,18 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> crate::Result<Self> {
-        let socket = TcpStream::connect(address)?;
+        Self::on(TcpStream::connect(address)?)
+    }
+
+    /// Connects from an address of this machine's choice.
+    pub fn connect_from(own: IpAddr, address: SocketAddr) -> crate::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((own, 0)).into())?;
+        socket.connect(&address.into())?;
+        Self::on(socket.into())
+    }
+
+    fn on(socket: TcpStream) -> crate::Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {

@@ -1,8 +1,16 @@
 //! Accepts connections on one address.
 
-use super::connection::{Connection, Peer};
+use super::{
+    admission::Rate,
+    connection::{Connection, Peer},
+};
 use crate::broker::Broker;
-use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Pause after an error of accept that may last, running out of descriptors above all.
@@ -41,13 +49,21 @@ impl Listener {
 
     /// Serves until the broker stops.
     pub(crate) async fn serve(self, broker: Arc<Broker>) {
+        let mut rate = Rate::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = broker.stop.requested() => return,
             };
             match accepted {
-                Ok((stream, address)) => self.admit(stream, address, &broker),
+                Ok((stream, address)) => {
+                    self.admit(stream, address, &broker);
+                    // Who comes too fast waits in the system's queue.
+                    let pause = rate.pause(broker.connection_creation_rate(), Instant::now());
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(listener = %self.name, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -57,13 +73,12 @@ impl Listener {
     }
 
     fn admit(&self, stream: TcpStream, address: SocketAddr, broker: &Arc<Broker>) {
-        let open = broker.open_connections.fetch_add(1, Ordering::Relaxed);
-        let guard = ConnectionGuard(broker.clone());
-        let limit = broker.max_connections();
-        if open >= limit {
-            broker.log_limits.too_many_connections(address, limit);
+        let ip = address.ip().to_canonical();
+        if let Err(full) = broker.admission.enter(ip, &broker.connection_limits(ip)) {
+            broker.log_limits.too_many_connections(address, full);
             return;
         }
+        let guard = ConnectionGuard(broker.clone(), ip);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(client = %address, %error, "the connection is gone");
             return;
@@ -87,10 +102,10 @@ impl Listener {
 }
 
 /// Counts a connection as long as it lives.
-struct ConnectionGuard(Arc<Broker>);
+struct ConnectionGuard(Arc<Broker>, IpAddr);
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.0.open_connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.admission.leave(self.1);
     }
 }
