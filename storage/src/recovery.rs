@@ -101,13 +101,22 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
     });
     let (mut producers, last_snapshot) = load_producers(disk, dir, &segments, log_end_offset, checked.rebuilt_from)?;
     for segment in &checked.rebuilt {
-        // Only now the aborted transactions are known.
-        segment.txns.flush().map_err(failed)?;
+        // Only now the aborted transactions are known. Those below the recovery point are not looked for again.
+        if segment.txns.sync_new().map_err(failed)? {
+            disk.sync_dir(dir).map_err(failed)?;
+        }
     }
     let mut unflushed = std::mem::take(&mut checked.rebuilt);
     unflushed.retain(|segment| segments.iter().any(|kept| Arc::ptr_eq(kept, segment)));
     let has_rebuilt = !unflushed.is_empty();
     unflushed.retain(|segment| !Arc::ptr_eq(segment, &active));
+    for segment in &unflushed {
+        // The next recovery takes the indexes of what is below the recovery point as they are.
+        segment.sync_indexes().map_err(failed)?;
+    }
+    if !unflushed.is_empty() {
+        disk.sync_dir(dir).map_err(failed)?;
+    }
     producers.expire(options.now_ms, options.config.producer_id_expiration_ms);
     let first_timestamp = active.first_timestamp()?;
     let writer = checked

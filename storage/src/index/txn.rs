@@ -44,9 +44,11 @@ pub(crate) struct TxnIndex {
 
 impl TxnIndex {
     pub(crate) fn open(disk: Arc<dyn Disk>, path: PathBuf) -> io::Result<Self> {
+        let entries = Entries::open(disk, path)?;
         Ok(Self {
-            entries: Entries::open(disk, path)?,
-            is_dirty: AtomicBool::new(false),
+            // A process that was killed may have written them without a sync.
+            is_dirty: AtomicBool::new(entries.count() > 0),
+            entries,
         })
     }
 
@@ -64,11 +66,15 @@ impl TxnIndex {
 
     /// As [`TxnIndex::push`] for a transaction that may be there.
     pub(crate) fn push_if_missing(&self, aborted: &AbortedTransaction) -> io::Result<()> {
-        let last = self.entries.last()?.map(|entry| decode(&entry).last_offset);
-        if last.is_none_or(|last| last < aborted.last_offset) {
+        if self.last_offset()?.is_none_or(|last| last < aborted.last_offset) {
             self.push(aborted);
         }
         Ok(())
+    }
+
+    /// The offset of the last marker.
+    pub(crate) fn last_offset(&self) -> io::Result<Option<Offset>> {
+        Ok(self.entries.last()?.map(|entry| decode(&entry).last_offset))
     }
 
     /// Adds to `found` what overlaps `from..upper_bound`. True when no later segment can have more.

@@ -148,6 +148,8 @@ impl Log {
         };
         // A record goes because there is a later one: that must not be lost with the power.
         self.sync()?;
+        // Beside a `.cleaned` recovery does not believe in a `.swap`, so the name of none may be left on the disk.
+        self.disk.sync_dir(&self.dir)?;
         let dirty = cleanable
             .first_uncleanable_offset
             .abs_diff(cleanable.first_dirty_offset);

@@ -173,7 +173,7 @@ fn check_segment(
 fn indexed_up_to(segment: &Segment) -> io::Result<Offset> {
     let by_offset = segment.offsets.last()?.map(|entry| entry.offset);
     let by_time = segment.times.last()?.map(|entry| entry.offset);
-    Ok(by_offset.max(by_time).unwrap_or(-1))
+    Ok(by_offset.max(by_time).max(segment.txns.last_offset()?).unwrap_or(-1))
 }
 
 /// Refuses to let the log end here if somebody was promised more.

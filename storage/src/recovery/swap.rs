@@ -47,6 +47,8 @@ pub(super) fn finish_swaps(disk: &Arc<dyn Disk>, dir: &Path, names: Vec<String>)
             whole.push(base_offset);
         }
     }
+    // Nothing that they replace may go before it is certain that they are there.
+    disk.sync_dir(dir)?;
     for base_offset in whole {
         finish_swap(disk, dir, base_offset, &names)?;
     }
