@@ -1,6 +1,8 @@
 //! The behaviour of [`crate::Groups`], driven as the broker drives it.
 
 mod admin;
+mod cluster;
+mod consumer;
 mod driver;
 mod expiry;
 mod join;

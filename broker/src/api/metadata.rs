@@ -41,7 +41,10 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, mut request: Metad
         if call.version < TOPIC_IDS_FROM && topics.iter().any(names_by_id) {
             return refused(topics, ErrorCode::InvalidRequest);
         }
-        request.topics = Some(once(topics, |topic| (topic.name.clone(), topic.topic_id)));
+        let topics = topics.into_iter().map(named_once).collect();
+        request.topics = Some(once(topics, |topic: &MetadataRequestTopic| {
+            (topic.name.clone(), topic.topic_id)
+        }));
     }
     let created = create_missing(broker, &request).await;
     let image = broker.image.load();
@@ -77,6 +80,14 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, mut request: Metad
 
 fn names_by_id(topic: &MetadataRequestTopic) -> bool {
     topic.name.is_none() || !topic.topic_id.is_zero()
+}
+
+/// An id counts more than a name: Java clients send the empty name beside it.
+fn named_once(topic: MetadataRequestTopic) -> MetadataRequestTopic {
+    MetadataRequestTopic {
+        name: topic.name.filter(|_| topic.topic_id.is_zero()),
+        ..topic
+    }
 }
 
 fn refused(topics: Vec<MetadataRequestTopic>, error: ErrorCode) -> MetadataResponse {

@@ -1,6 +1,6 @@
 //! The end of a consumer group.
 
-use super::group::{ConsumerGroup, INITIAL_EPOCH};
+use super::group::ConsumerGroup;
 use crate::{CoordinatorRecord, record::consumer as records};
 
 impl ConsumerGroup {
@@ -28,10 +28,5 @@ impl ConsumerGroup {
         }
         tombstones.push(records::group(id, None));
         tombstones
-    }
-
-    /// Whether nothing of it was ever logged.
-    pub(super) fn is_initial(&self) -> bool {
-        self.group_epoch == INITIAL_EPOCH && self.assignment_timestamp_ms == 0
     }
 }

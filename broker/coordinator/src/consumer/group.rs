@@ -133,10 +133,11 @@ impl ConsumerGroup {
         self.name_counts.contains_key(topic) || self.regexes.values().any(|regex| regex.topics.contains(topic))
     }
 
-    /// The assignor that most members want, the first in the alphabet of several; `None` if no member wants one.
+    /// The assignor that most members want; `None` if no member wants one. Between equals Kafka leaves it to a hash
+    /// table, in which "uniform" comes before "range".
     pub(super) fn preferred_assignor(counts: &BTreeMap<Str, usize>) -> Option<&Str> {
         let most = counts.values().copied().max()?;
-        let preferred = counts.iter().find(|(_, count)| **count == most);
+        let preferred = counts.iter().rev().find(|(_, count)| **count == most);
         preferred.map(|(name, _)| name)
     }
 
@@ -158,7 +159,6 @@ impl ConsumerGroup {
 
     /// Takes a member away. For records only.
     pub(super) fn remove_member(&mut self, id: &Str) {
-        self.timers.remove(id);
         let Some(member) = self.members.remove(id) else {
             return;
         };

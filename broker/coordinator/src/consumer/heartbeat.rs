@@ -29,6 +29,8 @@ pub(super) struct Beat {
     pub(super) records: Vec<CoordinatorRecord>,
     pub(super) response: ConsumerGroupHeartbeatResponse,
     pub(super) member_id: Str,
+    /// The id that the static member had so far.
+    pub(super) replaced: Option<Str>,
     /// What the member has afterwards, if that is something else than before.
     pub(super) next: Option<CurrentAssignment>,
     pub(super) rebalance_timeout_ms: i32,
@@ -77,23 +79,19 @@ impl Groups {
         now: Now,
     ) -> Result<(Vec<CoordinatorRecord>, ConsumerGroupHeartbeatResponse), Refusal> {
         validate::check(request, caller.version, &self.config)?;
-        let is_joining = request.member_epoch == 0;
-        let mut records = self.consumer_group_for(&request.group_id, is_joining)?;
-        let beat = self.beat(request, caller, now);
-        let beat = match beat {
-            Ok(beat) => beat,
-            Err(refusal) => {
-                self.forget_if_unborn(&request.group_id);
-                return match records.is_empty() {
-                    true => Err(refusal),
-                    // The classic group has made way in any case.
-                    false => Ok((records, refused(refusal))),
-                };
-            }
+        self.check_consumer_group(&request.group_id, request.member_epoch == 0)?;
+        let new_group = match self.consumer.contains_key(&request.group_id) {
+            true => None,
+            false => Some(ConsumerGroup::new(request.group_id.detached())),
         };
+        let beat = self.beat(new_group.as_ref(), request, caller, now)?;
+        let mut records = new_group.map_or_else(Vec::new, |group| self.begin_consumer_group(group));
         records.extend(beat.records);
         if let Some(group) = self.consumer.get_mut(&request.group_id) {
             group.seen_version = beat.seen_version;
+            if let Some(replaced) = &beat.replaced {
+                group.timers.remove(replaced);
+            }
         }
         let revocation = revocation(beat.next.as_ref(), beat.rebalance_timeout_ms, now);
         let session_timeout_ms = beat.session_timeout_ms;
@@ -103,13 +101,13 @@ impl Groups {
 
     fn beat(
         &mut self,
+        new_group: Option<&ConsumerGroup>,
         request: &ConsumerGroupHeartbeatRequest,
         caller: &Caller<'_>,
         now: Now,
     ) -> Result<Beat, Refusal> {
-        let group = self
-            .consumer
-            .get(&request.group_id)
+        let group = new_group
+            .or_else(|| self.consumer.get(&request.group_id))
             .ok_or_else(|| Refusal::group_not_found(&request.group_id))?;
         let mut world = World {
             settings: self.cluster.consumer_settings(&group.id),
@@ -119,14 +117,6 @@ impl Groups {
             now,
         };
         group.beat(request, caller, &mut world)
-    }
-
-    /// A group of which nothing was logged is not kept.
-    fn forget_if_unborn(&mut self, group_id: &Str) {
-        let is_unborn = |group: &ConsumerGroup| group.is_empty() && group.is_initial();
-        if self.consumer.get(group_id).is_some_and(is_unborn) {
-            self.consumer.remove(group_id);
-        }
     }
 }
 
@@ -168,6 +158,7 @@ impl ConsumerGroup {
             },
             rebalance_timeout_ms: draft.subscription.rebalance_timeout_ms,
             session_timeout_ms: world.settings.session_timeout_ms,
+            replaced: draft.sender.replaced.cloned(),
             records: draft.records,
             member_id: draft.sender.id,
             next,

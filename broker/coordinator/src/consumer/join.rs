@@ -8,7 +8,7 @@ use super::{
     partitions::{self, Partitions},
     refusal::Refusal,
 };
-use crate::{CoordinatorRecord, groups::Groups};
+use crate::{CoordinatorRecord, groups::Groups, record};
 use ottla_protocol::{Str, messages::ConsumerGroupHeartbeatRequest};
 use std::borrow::Cow;
 
@@ -31,30 +31,27 @@ impl Sender<'_> {
 }
 
 impl Groups {
-    /// Finds the group of a heartbeat, or makes an empty one for a member that joins. A classic group without members
-    /// makes way; the records for that are returned.
-    pub(super) fn consumer_group_for(
-        &mut self,
-        group_id: &Str,
-        is_joining: bool,
-    ) -> Result<Vec<CoordinatorRecord>, Refusal> {
+    /// Whether there may be a consumer group with this id: one that a member joins is made, and a classic group without
+    /// members makes way for it.
+    pub(super) fn check_consumer_group(&self, group_id: &Str, is_joining: bool) -> Result<(), Refusal> {
         if self.consumer.contains_key(group_id) {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let mut records = Vec::new();
         match self.classic.get(group_id) {
-            None if !is_joining => return Err(Refusal::group_not_found(group_id)),
-            None => {}
-            Some(_) if !is_joining => return Err(Refusal::not_a_consumer_group(group_id)),
-            Some(classic) if !classic.is_empty() => return Err(Refusal::upgrade_disabled(group_id)),
-            Some(_) => {
-                records.push(crate::record::group_tombstone(group_id));
-                self.classic.remove(group_id);
-            }
+            None if is_joining => Ok(()),
+            None => Err(Refusal::group_not_found(group_id)),
+            Some(_) if !is_joining => Err(Refusal::not_a_consumer_group(group_id)),
+            Some(classic) if classic.is_empty() => Ok(()),
+            Some(_) => Err(Refusal::upgrade_disabled(group_id)),
         }
-        let group = ConsumerGroup::new(group_id.detached());
+    }
+
+    /// Keeps a group that its first member has joined. Returns the record that takes away a classic group in its place.
+    pub(super) fn begin_consumer_group(&mut self, group: ConsumerGroup) -> Vec<CoordinatorRecord> {
+        let classic = self.classic.remove(&group.id);
+        let tombstone = classic.map(|classic| record::group_tombstone(&classic.id));
         self.consumer.insert(group.id.clone(), group);
-        Ok(records)
+        tombstone.into_iter().collect()
     }
 }
 

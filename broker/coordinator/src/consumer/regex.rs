@@ -33,11 +33,26 @@ fn build(expression: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(expression).size_limit(MAX_COMPILED_BYTES).build()
 }
 
-/// The last line of what the parser says: the rest shows where.
+/// What the parser says in its last line (the rest shows where), in Kafka's words where it has any for it.
 fn reason(error: &regex::Error) -> String {
+    const WORDS: [(&str, &str); 8] = [
+        ("unclosed group", "missing closing )"),
+        ("unopened group", "missing closing )"),
+        ("unclosed character class", "missing closing ]"),
+        (
+            "repetition operator missing expression",
+            "missing argument to repetition operator",
+        ),
+        ("incomplete escape sequence", "trailing backslash at end of expression"),
+        ("unrecognized escape sequence", "invalid escape sequence"),
+        ("backreferences are not supported", "invalid escape sequence"),
+        ("look-around", "invalid or unsupported Perl syntax"),
+    ];
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let known = WORDS.iter().find(|(ours, _)| line.contains(ours));
+    let ours = line.strip_prefix("error: ").unwrap_or(line);
+    known.map_or(ours, |(_, kafkas)| kafkas).to_owned()
 }
 
 /// RE2 has `\Q...\E` for text that is taken as it is.
@@ -120,5 +135,7 @@ mod tests {
             let begin = format!("SubscribedTopicRegex `{expression}` is not a valid regular expression: ");
             assert!(refusal.message.starts_with(&begin), "{}", refusal.message);
         }
+        let message = compile("(foo").expect_err("it is not closed").message;
+        assert!(message.ends_with(": missing closing )."), "{message}");
     }
 }

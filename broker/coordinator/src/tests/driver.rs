@@ -1,13 +1,14 @@
 //! A broker in miniature: applies and logs what is decided, keeps the answers, can load its log again.
 
+use super::cluster::TestCluster;
 use crate::{Actions, Caller, CoordinatorRecord, Groups, GroupsConfig, Now, Reply, Ticket};
 use bytes::Bytes;
 use ottla_protocol::{
     ErrorCode, Str,
     ids::Uuid,
     messages::{
-        HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-        SyncGroupRequest, SyncGroupResponse,
+        ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
+        JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, SyncGroupRequest, SyncGroupResponse,
         describe_groups_response::DescribedGroup,
         join_group_request::JoinGroupRequestProtocol,
         leave_group_request::MemberIdentity,
@@ -16,7 +17,7 @@ use ottla_protocol::{
         sync_group_request::SyncGroupRequestAssignment,
     },
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The group of most tests.
 pub(super) const GROUP: &str = "billing";
@@ -24,6 +25,7 @@ pub(super) const GROUP: &str = "billing";
 pub(super) struct Driver {
     pub(super) groups: Groups,
     pub(super) config: GroupsConfig,
+    pub(super) cluster: Arc<TestCluster>,
     pub(super) log: Vec<CoordinatorRecord>,
     pub(super) now_ms: i64,
     /// The version of every request that has one.
@@ -45,6 +47,7 @@ impl Driver {
         let mut driver = Self {
             groups: Groups::new(config.clone()),
             config,
+            cluster: Arc::default(),
             log: Vec::new(),
             now_ms: 1_000,
             version: 9,
@@ -94,11 +97,48 @@ impl Driver {
     /// The broker restarts: whoever waited is never answered.
     pub(super) fn reload(&mut self) {
         self.groups = Groups::new(self.config.clone());
+        self.groups.see(self.cluster.clone());
         for record in &self.log {
             self.groups.apply(record).expect("what is written can be read");
         }
         let actions = self.groups.on_loaded(self.now());
         self.take(actions);
+    }
+
+    /// The cluster changes.
+    pub(super) fn change_cluster(&mut self, change: impl FnOnce(&mut TestCluster)) {
+        let mut cluster = self.cluster.as_ref().clone();
+        change(&mut cluster);
+        self.cluster = Arc::new(cluster);
+        self.groups.see(self.cluster.clone());
+    }
+
+    /// The answer to a ConsumerGroupHeartbeat in version 1.
+    pub(super) fn beat(&mut self, request: &ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+        self.beat_in_version(request, 1)
+    }
+
+    pub(super) fn beat_in_version(
+        &mut self,
+        request: &ConsumerGroupHeartbeatRequest,
+        version: i16,
+    ) -> ConsumerGroupHeartbeatResponse {
+        let ticket = self.ticket();
+        let caller = Caller {
+            version,
+            client_id: "client",
+            client_host: "/127.0.0.1",
+            fresh_member_id: Uuid(u128::from(ticket.0).to_be_bytes()),
+        };
+        let now = self.now();
+        let actions = self
+            .groups
+            .handle_consumer_group_heartbeat(ticket, request, &caller, now);
+        self.take(actions);
+        match self.answers.remove(&ticket) {
+            Some(Reply::ConsumerGroupHeartbeat(response)) => response,
+            other => panic!("no ConsumerGroupHeartbeat answer but {other:?}"),
+        }
     }
 
     pub(super) fn send_join(&mut self, request: &JoinGroupRequest) -> Ticket {
