@@ -39,6 +39,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod once;
+mod operations;
 mod produce;
 mod sync_group;
 mod unregister_broker;

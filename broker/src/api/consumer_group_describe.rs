@@ -1,6 +1,6 @@
 //! ConsumerGroupDescribe, key 69, versions 0-1 (KIP-848). v1: the kind of each member (KIP-1099).
 
-use super::{describe_groups::GROUP_OPERATIONS, table::Call};
+use super::{operations, table::Call};
 use crate::broker::Broker;
 use ottla_protocol::{
     ErrorCode,
@@ -32,7 +32,7 @@ pub(super) async fn handle(
             .look(broker, &group_id, move |groups| groups.describe_consumer_group(&asked));
         let mut described = look.await.unwrap_or_else(|error| refused(group_id, error));
         if request.include_authorized_operations && described.error_code == ErrorCode::None.code() {
-            described.authorized_operations = GROUP_OPERATIONS;
+            described.authorized_operations = operations::GROUP;
         }
         groups.push(described);
     }

@@ -1,6 +1,6 @@
 //! DescribeCluster, key 60, versions 0-2. v1: endpoint type (KIP-919). v2: fenced brokers (KIP-1073).
 
-use super::table::Call;
+use super::{operations, table::Call};
 use crate::broker::Broker;
 use ottla_protocol::{
     ErrorCode,
@@ -10,8 +10,6 @@ use std::sync::Arc;
 
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
-/// Bits of the operations on the cluster, numbered as in ACLs; without an authorizer all are allowed.
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: DescribeClusterRequest) -> DescribeClusterResponse {
     let refused = |error: ErrorCode, message: &str| DescribeClusterResponse {
@@ -41,9 +39,9 @@ pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: DescribeCluster
             is_fenced: false,
         });
     let operations = if request.include_cluster_authorized_operations {
-        CLUSTER_OPERATIONS
+        operations::CLUSTER
     } else {
-        i32::MIN
+        operations::NOT_ASKED
     };
     DescribeClusterResponse {
         endpoint_type: BROKERS,

@@ -3,16 +3,13 @@
 //! v3: authorized operations (KIP-430). v4: group_instance_id (KIP-345). v5: flexible. v6: GROUP_ID_NOT_FOUND with a
 //! message (KIP-1043).
 
-use super::{once::once, table::Call};
+use super::{once::once, operations, table::Call};
 use crate::broker::Broker;
 use ottla_protocol::{
     ErrorCode,
     messages::{DescribeGroupsRequest, DescribeGroupsResponse, describe_groups_response::DescribedGroup},
 };
 use std::sync::Arc;
-
-/// What may be done with a group where nothing is forbidden: read, delete, describe, describe and alter configs.
-pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) async fn handle(
     broker: &Arc<Broker>,
@@ -33,7 +30,7 @@ pub(super) async fn handle(
         });
         let is_known = described.error_code == ErrorCode::None.code() && described.group_state != "Dead";
         if request.include_authorized_operations && is_known {
-            described.authorized_operations = GROUP_OPERATIONS;
+            described.authorized_operations = operations::GROUP;
         }
         groups.push(described);
     }

@@ -1,6 +1,6 @@
 //! DescribeTopicPartitions, key 75, version 0 (KIP-966): topics with eligible leader replicas, page by page.
 
-use super::table::Call;
+use super::{operations, table::Call};
 use crate::broker::Broker;
 use ottla_protocol::{
     ErrorCode, Str,
@@ -13,8 +13,6 @@ use ottla_protocol::{
 };
 use ottla_replication::image::{MetadataImage, Partition, TopicImage};
 use std::{collections::BTreeSet, ops::Bound, sync::Arc};
-
-const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) fn handle(
     broker: &Arc<Broker>,
@@ -113,7 +111,7 @@ fn show_topic(
         topic_id: topic.id,
         is_internal: topic.is_internal(),
         partitions,
-        topic_authorized_operations: TOPIC_OPERATIONS,
+        topic_authorized_operations: operations::TOPIC,
         ..Default::default()
     }
 }

@@ -4,7 +4,7 @@
 //! epochs. v8: authorised operations. v9: flexible. v10: topic ids (KIP-516). v11: no cluster operations. v12: topics
 //! by id alone. v13: an error for the whole answer (KIP-1102).
 
-use super::{once::once, table::Call};
+use super::{once::once, operations, table::Call};
 use crate::broker::{Broker, ClientEndpoint};
 use ottla_protocol::{
     ErrorCode, Str,
@@ -20,21 +20,6 @@ use std::sync::Arc;
 
 /// From this version on a topic may be named by its id alone.
 const TOPIC_IDS_FROM: i16 = 12;
-/// "Not asked for."
-const NO_OPERATIONS: i32 = i32::MIN;
-/// Bits of the operations that exist on a topic, numbered as in ACLs: without an authorizer all are allowed.
-const TOPIC_OPERATIONS: i32 = operations(&[3, 4, 5, 6, 7, 8, 10, 11]);
-/// The same for the cluster.
-const CLUSTER_OPERATIONS: i32 = operations(&[5, 7, 8, 9, 10, 11, 12]);
-
-const fn operations(numbers: &[u32]) -> i32 {
-    let (mut bits, mut index) = (0, 0);
-    while index < numbers.len() {
-        bits |= 1 << numbers[index];
-        index += 1;
-    }
-    bits
-}
 
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, mut request: MetadataRequest) -> MetadataResponse {
     if let Some(topics) = request.topics.take() {
@@ -70,9 +55,9 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, mut request: Metad
         controller_id: broker.node_id.0,
         topics,
         cluster_authorized_operations: if with_operations {
-            CLUSTER_OPERATIONS
+            operations::CLUSTER
         } else {
-            NO_OPERATIONS
+            operations::NOT_ASKED
         },
         ..Default::default()
     }
@@ -178,9 +163,9 @@ impl Show {
                 .map(|(index, partition)| show_partition(index, partition))
                 .collect(),
             topic_authorized_operations: if self.with_operations {
-                TOPIC_OPERATIONS
+                operations::TOPIC
             } else {
-                NO_OPERATIONS
+                operations::NOT_ASKED
             },
             ..Default::default()
         }
