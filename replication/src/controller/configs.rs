@@ -23,36 +23,64 @@ pub use error::AlterConfigError;
 /// The longest value that a record of the metadata log may hold.
 const MAX_VALUE_LENGTH: usize = 32_767;
 
+/// What became of one resource of a request.
+struct Verdict {
+    resource_type: i8,
+    resource_name: Str,
+    error: Option<AlterConfigError>,
+}
+
+impl Verdict {
+    fn code(&self) -> i16 {
+        self.error.as_ref().map_or(ErrorCode::None, AlterConfigError::code) as i16
+    }
+}
+
+/// Decides each resource by itself, those that are named more than once not at all. Returns the records of those that
+/// were allowed, and a verdict for each, in the order of the request.
+fn alter_each<'a, C>(
+    asked: impl Iterator<Item = (i8, &'a Str, C)> + Clone,
+    decide: impl Fn(&ConfigResource, C) -> Result<Vec<MetadataRecord>, AlterConfigError>,
+) -> (Vec<MetadataRecord>, Vec<Verdict>) {
+    let repeated = resources_that_repeat(asked.clone().map(|(resource_type, name, _)| (resource_type, name)));
+    let mut records = Vec::new();
+    let verdicts = asked.map(|(resource_type, name, configs)| {
+        let resource = ConfigResource::new(ResourceType::from_code(resource_type), name);
+        let decided = match repeated.contains(&resource) {
+            true => Err(AlterConfigError::RepeatedResource),
+            false => decide(&resource, configs),
+        };
+        Verdict {
+            resource_type,
+            resource_name: name.clone(),
+            error: decided.map(|new| records.extend(new)).err(),
+        }
+    });
+    let verdicts = verdicts.collect();
+    (records, verdicts)
+}
+
 /// A key and its new value, `None` to go back to the default.
 type Change = (Str, Option<Str>);
 
 impl Controller {
     /// AlterConfigs: the resource has what the request says and nothing else.
     pub fn handle_alter_configs(&self, request: &AlterConfigsRequest) -> Outcome<AlterConfigsResponse> {
-        let mut records = Vec::new();
-        let repeated = resources_that_repeat(request.resources.iter().map(|it| (it.resource_type, &it.resource_name)));
-        let mut responses = Vec::with_capacity(request.resources.len());
-        for asked in &request.resources {
-            let resource = ConfigResource::new(ResourceType::from_code(asked.resource_type), &asked.resource_name);
-            let verdict = match repeated.contains(&resource) {
-                true => Err(AlterConfigError::RepeatedResource),
-                false => self.replacement(&resource, &asked.configs),
-            };
-            let error = verdict.map(|new| records.extend(new)).err();
-            responses.push(alter_configs_response::AlterConfigsResourceResponse {
-                error_code: error.as_ref().map_or(ErrorCode::None, AlterConfigError::code) as i16,
-                error_message: error.and_then(text),
-                resource_type: asked.resource_type,
-                resource_name: asked.resource_name.clone(),
+        let resources = request.resources.iter();
+        let asked = resources.map(|it| (it.resource_type, &it.resource_name, it.configs.as_slice()));
+        let (records, verdicts) = alter_each(asked, |resource, configs| self.replacement(resource, configs));
+        let responses = verdicts
+            .into_iter()
+            .map(|verdict| alter_configs_response::AlterConfigsResourceResponse {
+                error_code: verdict.code(),
+                error_message: verdict.error.and_then(text),
+                resource_type: verdict.resource_type,
+                resource_name: verdict.resource_name,
             });
-        }
-        if request.validate_only {
-            records.clear();
-        }
         Outcome {
-            records,
+            records: if request.validate_only { Vec::new() } else { records },
             response: AlterConfigsResponse {
-                responses,
+                responses: responses.collect(),
                 ..Default::default()
             },
         }
@@ -86,30 +114,22 @@ impl Controller {
         &self,
         request: &IncrementalAlterConfigsRequest,
     ) -> Outcome<IncrementalAlterConfigsResponse> {
-        let mut records = Vec::new();
-        let repeated = resources_that_repeat(request.resources.iter().map(|it| (it.resource_type, &it.resource_name)));
-        let mut responses = Vec::with_capacity(request.resources.len());
-        for asked in &request.resources {
-            let resource = ConfigResource::new(ResourceType::from_code(asked.resource_type), &asked.resource_name);
-            let verdict = match repeated.contains(&resource) {
-                true => Err(AlterConfigError::RepeatedResource),
-                false => self.increment(&resource, &asked.configs),
-            };
-            let error = verdict.map(|new| records.extend(new)).err();
-            responses.push(incremental_alter_configs_response::AlterConfigsResourceResponse {
-                error_code: error.as_ref().map_or(ErrorCode::None, AlterConfigError::code) as i16,
-                error_message: error.and_then(text),
-                resource_type: asked.resource_type,
-                resource_name: asked.resource_name.clone(),
-            });
-        }
-        if request.validate_only {
-            records.clear();
-        }
+        let resources = request.resources.iter();
+        let asked = resources.map(|it| (it.resource_type, &it.resource_name, it.configs.as_slice()));
+        let (records, verdicts) = alter_each(asked, |resource, configs| self.increment(resource, configs));
+        let responses =
+            verdicts.into_iter().map(
+                |verdict| incremental_alter_configs_response::AlterConfigsResourceResponse {
+                    error_code: verdict.code(),
+                    error_message: verdict.error.and_then(text),
+                    resource_type: verdict.resource_type,
+                    resource_name: verdict.resource_name,
+                },
+            );
         Outcome {
-            records,
+            records: if request.validate_only { Vec::new() } else { records },
             response: IncrementalAlterConfigsResponse {
-                responses,
+                responses: responses.collect(),
                 ..Default::default()
             },
         }
