@@ -10,7 +10,10 @@ use ottla_tests::{
     process::{Broker, eventually},
     raw::with_broker,
 };
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 type Outcome = ottla_tests::Result<()>;
 
@@ -230,12 +233,18 @@ fn an_address_that_is_full_does_not_keep_others_out() -> Outcome {
 
 #[test]
 fn connections_that_come_too_fast_wait_and_are_served() -> Outcome {
-    with_broker("flow", &["max.connection.creation.rate=50"], |broker, _| {
+    const PER_SECOND: usize = 50;
+    let rate = format!("max.connection.creation.rate={PER_SECOND}");
+    with_broker("flow", &[&rate], |broker, _| {
+        let begin = Instant::now();
         let mut open = Vec::new();
-        for _ in 0..80 {
+        for _ in 0..2 * PER_SECOND {
             open.push(broker.connect()?);
         }
-        open.iter_mut().try_for_each(|client| client.api_versions().map(drop))
+        open.iter_mut().try_for_each(|client| client.api_versions().map(drop))?;
+        // A second's worth may come at once, the other half is paid for with a second; half of that is asked for.
+        assert!(begin.elapsed() >= Duration::from_millis(500), "{:?}", begin.elapsed());
+        Ok(())
     })
 }
 
