@@ -4,13 +4,12 @@
 //! |---|---|---|
 //! | `.cleaned` | being written | removed |
 //! | `.cleaned` and `.swap` | whole, but not all of it renamed yet | both removed: the old segments are all there |
-//! | `.log.swap` | about to take the place of the old segments, of which some may be gone | those are removed, it gets its name |
+//! | `.log.swap` | about to take the place of the old segments, of which some may be gone | those are removed, it gets its name; its indexes are built anew |
 //! | `.swap` without `.log.swap` | nothing that we or Kafka leave | removed |
 //!
 //! Which segments it was made from is not written anywhere: they are those that begin before it ends, as the last batch
 //! of the last one of them always stays.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,22 +67,18 @@ fn finish_swap(disk: &Arc<dyn Disk>, dir: &Path, base_offset: Offset, names: &[S
     for name in names {
         let Some((offset, suffix)) = split(name) else { continue };
         let is_snapshot_between = suffix == "snapshot" && offset > base_offset;
-        if is_replaced(offset) && (SUFFIXES.contains(&suffix) || is_snapshot_between) {
+        // An index under its own name may be the new one or the old one, and that of the others need not have come as far:
+        // all are built anew.
+        let is_index = SUFFIXES[1..].contains(&suffix.strip_suffix(SWAP).unwrap_or(suffix));
+        if is_replaced(offset) && (suffix == SUFFIXES[0] || is_index || is_snapshot_between) {
             remove_if_exists(&**disk, &dir.join(name))?;
         }
     }
-    // The log last, as when nothing interrupts.
-    for suffix in SUFFIXES.iter().rev() {
-        match disk.rename(
-            &tagged_path(dir, base_offset, suffix, SWAP),
-            &path(dir, base_offset, suffix),
-        ) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        if *suffix == SUFFIXES[1] {
-            disk.sync_dir(dir)?;
-        }
-    }
+    // While the log is called `.swap`, this begins again; from then on it must not find an index.
+    disk.sync_dir(dir)?;
+    disk.rename(
+        &tagged_path(dir, base_offset, SUFFIXES[0], SWAP),
+        &path(dir, base_offset, SUFFIXES[0]),
+    )?;
     Ok(())
 }

@@ -346,6 +346,51 @@ fn zstd_without_one() -> Bytes {
 }
 
 #[test]
+fn a_replacement_of_which_some_files_have_their_names_is_finished_with_all_it_says() {
+    let dir = scratch("compact");
+    let log = open(dir.path(), &compacted());
+    for key in ["a", "b", "a", "b", "c"] {
+        put(&log, key, Some("1"));
+    }
+    in_transaction(&log, 7, 0, "a", "aborted");
+    end_transaction(&log, 7, false);
+    log.roll(0).unwrap();
+    log.set_high_watermark(log.log_end_offset());
+    // Memory for the first keys only: the aborted record is not reached and stays.
+    let stats = compact_with(&log, 0, 24 * 3).unwrap();
+    assert!(stats.end_offset <= 5, "{stats:?}");
+    // The segment is below the recovery point, where indexes are taken as they are.
+    put(&log, "d", Some("1"));
+    log.sync().unwrap();
+    let aborted = log.aborted_transactions(0, Offset::MAX).unwrap();
+    assert_eq!(aborted.len(), 1);
+    let (everything, end) = (left(&log), log.log_end_offset());
+    drop(log);
+    // The names become durable in any order: each set of indexes may have come before the log.
+    for in_place in 0..8 {
+        let copy = copy_of(dir.path());
+        let path = |suffix: &str| copy.path().join(format!("{:020}.{suffix}", 0));
+        for (at, suffix) in ["log", "index", "timeindex", "txnindex"].into_iter().enumerate() {
+            if at == 0 || in_place & (1 << (at - 1)) == 0 {
+                std::fs::rename(path(suffix), path(&format!("{suffix}.swap"))).unwrap();
+            }
+        }
+        let options = LogOptions {
+            recovery_point: end,
+            high_watermark: end,
+            ..unclean().config_of(&compacted())
+        };
+        let log = open(copy.path(), &options);
+        assert_eq!(left(&log), everything);
+        assert_eq!(
+            log.aborted_transactions(0, Offset::MAX).unwrap(),
+            aborted,
+            "{in_place:03b}"
+        );
+    }
+}
+
+#[test]
 fn damage_ends_the_pass_and_leaves_the_log_as_it_was() {
     let dir = scratch("compact");
     let log = open(dir.path(), &compacted());
