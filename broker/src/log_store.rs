@@ -233,6 +233,14 @@ impl LogStore {
         Ok(())
     }
 
+    /// All logs have been opened and their checkpoints written: see [`LogDir::note_boot`].
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn note_boot(&self) -> Result<(), LogStoreError> {
+        Ok(self.dirs.iter().try_for_each(LogDir::note_boot)?)
+    }
+
     /// Writes down how far a log has been compacted.
     ///
     /// # Errors

@@ -74,6 +74,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     /// Makes creations, renames and removals in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Names the time since the machine was started: what was written in it and not synced is there as long as it goes
+    /// on, and may be lost when it is another. `None` where nobody knows.
+    fn boot_id(&self) -> Option<String>;
 }
 
 /// An open file. All methods take positions, none moves a cursor: a file may be shared between threads.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_protocol::ids::{Offset, TimestampMs, Uuid};
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ pub use names::{DirKind, TopicPartition};
 
 /// Says that the directory was closed; with the epoch that the broker had (KIP-966).
 const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+/// Says in which boot of the machine the logs were last written: in another one what was not synced may be lost.
+const BOOT_FILE: &str = ".boot-id";
 
 /// A directory of logs, locked for this process.
 #[derive(Debug)]
@@ -38,6 +41,9 @@ pub struct LogDir {
     properties: Option<MetaProperties>,
     clean_shutdown: Option<CleanShutdown>,
     checkpoints: Mutex<Checkpoints>,
+    /// The boot in which it was last used, if it is not this one.
+    earlier_boot: Option<String>,
+    is_boot_noted: AtomicBool,
     _lock: DirLock,
 }
 
@@ -119,6 +125,9 @@ impl LogDir {
         })?;
         let properties = meta_properties::read(&*disk, path)?;
         let clean_shutdown = take_clean_shutdown(&*disk, path).map_err(failed)?;
+        let noted_boot = read_file(&*disk, &path.join(BOOT_FILE)).map_err(failed)?;
+        let noted_boot = noted_boot.map(|id| String::from_utf8_lossy(&id).into_owned());
+        let is_boot_noted = noted_boot == disk.boot_id();
         let read = |file| or_empty(read_offsets(&*disk, &path.join(file)));
         let checkpoints = Checkpoints {
             recovery_points: read(RECOVERY_POINT_FILE),
@@ -131,6 +140,8 @@ impl LogDir {
             properties,
             clean_shutdown,
             checkpoints: Mutex::new(checkpoints),
+            earlier_boot: noted_boot.filter(|_| !is_boot_noted),
+            is_boot_noted: AtomicBool::new(is_boot_noted),
             disk,
             _lock: lock,
         })
@@ -207,6 +218,7 @@ impl LogDir {
             recovery_point: of(&checkpoints.recovery_points),
             log_start_offset: of(&checkpoints.log_start_offsets),
             high_watermark: of(&checkpoints.high_watermarks),
+            has_lost_power: self.earlier_boot.is_some(),
             accepts_loss: false,
             cleaned_up_to: checkpoints.cleaned_up_to.get(partition).copied(),
             now_ms,
@@ -242,6 +254,10 @@ impl LogDir {
             options.cleaned_up_to = None;
         }
         let log = Log::open(self.disk.clone(), &dir, &options)?;
+        if let Some(from) = log.recovery().lost_from {
+            let to = options.high_watermark - 1;
+            tracing::error!(%partition, from, to, "a power loss has taken committed records that were not flushed");
+        }
         if is_new {
             self.disk
                 .sync_dir(&self.path)
@@ -301,6 +317,28 @@ impl LogDir {
             .map_err(|error| self.failed(error))
     }
 
+    /// Notes, durably, that what the logs hold now was there in this boot of the machine: nothing of it is missing at
+    /// the next start unless power is lost again.
+    ///
+    /// To be called once all logs have been opened and their checkpoints written: until then who is interrupted must
+    /// know that power was lost. Later calls cost nothing.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn note_boot(&self) -> Result<(), LogDirError> {
+        if self.is_boot_noted.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let path = self.path.join(BOOT_FILE);
+        let noted = match self.disk.boot_id() {
+            Some(id) => replace_file(&*self.disk, &path, id.as_bytes()),
+            None => remove_if_exists(&*self.disk, &path),
+        };
+        noted.map_err(|error| self.failed(error))?;
+        self.is_boot_noted.store(true, Ordering::Release);
+        Ok(())
+    }
+
     /// Writes down, durably, up to where a log has been compacted. What is lost of it costs another pass.
     ///
     /// # Errors
@@ -337,6 +375,7 @@ impl LogDir {
             }
         }
         self.write_checkpoints(logs)?;
+        self.note_boot()?;
         if let Some(error) = first_error {
             return Err(error);
         }

@@ -7,7 +7,8 @@
 //! producer state.
 //!
 //! Only what nobody was promised is cut off. A log that would end below its high watermark, or below what is known to
-//! have been on the disk, is left as it is and not opened ([`Damage`]), unless the loss was accepted.
+//! have been on the disk, is left as it is and not opened ([`Damage`]), unless the loss was accepted. A power loss may
+//! have taken what was committed and not flushed: then only what was on the disk counts.
 
 mod check;
 mod damage;
@@ -145,7 +146,7 @@ fn nothing_is_left(dir: &Path, options: &LogOptions) -> Damage {
         kind: DamageKind::Missing,
         log_end_offset: options.log_start_offset,
         recovery_point: options.recovery_point,
-        high_watermark: options.high_watermark,
+        high_watermark: options.promised_high_watermark(),
     }
 }
 

@@ -115,7 +115,11 @@ impl Schedule {
             }
             // It looks whether a snapshot is due by its age.
             broker.controller.wake();
-            if let Err(error) = broker.logs.write_checkpoints(&partitions, broker.metadata_log.log()) {
+            let written = broker
+                .logs
+                .write_checkpoints(&partitions, broker.metadata_log.log())
+                .and_then(|()| broker.logs.note_boot());
+            if let Err(error) = written {
                 tracing::error!(%error, "the checkpoints cannot be written");
             }
         }

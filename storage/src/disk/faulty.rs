@@ -41,6 +41,7 @@ struct World {
     changes_left: u64,
     fails_next_sync: bool,
     is_full: bool,
+    power_losses: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,7 @@ impl Default for World {
             changes_left: u64::MAX,
             fails_next_sync: false,
             is_full: false,
+            power_losses: 0,
         }
     }
 }
@@ -202,6 +204,7 @@ impl FaultyDisk {
         world.names = names.clone();
         world.durable_names = names;
         world.changes_left = u64::MAX;
+        world.power_losses += 1;
     }
 }
 
@@ -290,6 +293,10 @@ impl Disk for FaultyDisk {
         let durable: Vec<Change> = durable;
         durable.iter().for_each(|change| change.apply(&mut world.durable_names));
         Ok(())
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        Some(self.0.lock().power_losses.to_string())
     }
 }
 

@@ -72,6 +72,9 @@ pub struct LogOptions {
     pub log_start_offset: Offset,
     /// From the checkpoint; taken as close as the log allows.
     pub high_watermark: Offset,
+    /// Whether the machine was started anew since the log was last used: what was not flushed may be lost, and nobody was
+    /// promised that it is not. Without it a log that ends below its high watermark is damaged.
+    pub has_lost_power: bool,
     /// Whether a log that has lost records which were committed, or on disk, is cut to what is left of it. Otherwise it
     /// is not opened ([`crate::OpenError::Damaged`]).
     pub accepts_loss: bool,
@@ -79,6 +82,16 @@ pub struct LogOptions {
     pub cleaned_up_to: Option<Offset>,
     /// The time.
     pub now_ms: TimestampMs,
+}
+
+impl LogOptions {
+    /// Up to where the log must reach because of what was committed.
+    pub(crate) fn promised_high_watermark(&self) -> Offset {
+        match self.has_lost_power {
+            true => self.high_watermark.min(self.recovery_point),
+            false => self.high_watermark,
+        }
+    }
 }
 
 impl Default for LogOptions {
@@ -91,6 +104,7 @@ impl Default for LogOptions {
             recovery_point: 0,
             log_start_offset: 0,
             high_watermark: 0,
+            has_lost_power: false,
             accepts_loss: false,
             cleaned_up_to: None,
             now_ms: 0,

@@ -156,3 +156,46 @@ fn the_epoch_is_read_from_what_kafka_writes() {
     assert_eq!(broker_epoch("{\"brokerEpoch\" : 12, \"x\":1}"), Some(12));
     assert_eq!(broker_epoch(""), None);
 }
+
+#[test]
+fn a_power_loss_may_take_what_was_not_flushed_and_nothing_else_may() {
+    let scratch = scratch("log-dir");
+    let partition = TopicPartition::new("orders", 0);
+    let log_file = |name: &str| scratch.path().join(partition.dir_name()).join(name);
+    let dir = open(scratch.path());
+    let log = open_log(&dir, &partition);
+    append(&log);
+    log.sync().unwrap();
+    let flushed_bytes = log.size_bytes();
+    append(&log);
+    log.set_high_watermark(2);
+    dir.write_checkpoints([(&partition, &log)]).unwrap();
+    dir.note_boot().unwrap();
+    drop((log, dir));
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(log_file("00000000000000000000.log"))
+        .unwrap();
+    let cut = |len| file.set_len(len).unwrap();
+    let open_it = || {
+        let dir = open(scratch.path());
+        let log = dir.open_log(&partition, LogConfig::default(), None, 1_000);
+        (dir, log.map(|log| log.log_end_offset()))
+    };
+
+    cut(flushed_bytes);
+    let (_dir, same_boot) = open_it();
+    assert!(matches!(same_boot, Err(OpenError::Damaged(_))), "{same_boot:?}");
+    drop(_dir);
+
+    std::fs::write(scratch.path().join(BOOT_FILE), "another boot").unwrap();
+    // Interrupted before all is well again, it is the same the next time.
+    for _ in 0..2 {
+        let (_dir, other_boot) = open_it();
+        assert_eq!(other_boot.unwrap(), 1);
+    }
+
+    cut(flushed_bytes - 1);
+    let (_dir, flushed) = open_it();
+    assert!(matches!(flushed, Err(OpenError::Damaged(_))), "{flushed:?}");
+}

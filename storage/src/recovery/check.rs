@@ -193,7 +193,7 @@ fn check_loss(
         },
         log_end_offset,
         recovery_point: options.recovery_point,
-        high_watermark: options.high_watermark,
+        high_watermark: options.promised_high_watermark(),
     };
     damage.unless_accepted(options)
 }

@@ -29,7 +29,8 @@ pub struct Damage {
     pub log_end_offset: Offset,
     /// Before this everything was known to be on the disk.
     pub recovery_point: Offset,
-    /// Before this everything was committed.
+    /// Before this everything was committed. Where a power loss was, what of that was not flushed counts no more, and
+    /// this is the recovery point.
     pub high_watermark: Offset,
 }
 
