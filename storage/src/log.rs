@@ -169,6 +169,15 @@ impl Log {
             .map_or(self.log_start_offset(), |first| first.base_offset())
     }
 
+    /// The same after a power loss, at the least: the names of removed segments come back if they were not synced.
+    pub(crate) fn first_durable_segment_offset(&self) -> Offset {
+        let first = self.first_segment_offset();
+        match self.unflushed.lock().is_dir_dirty {
+            true => 0,
+            false => first,
+        }
+    }
+
     /// Number of segments, the active one included.
     pub fn segment_count(&self) -> usize {
         self.segments.read().len()

@@ -21,7 +21,7 @@ use crate::checkpoint::{
     write_offsets,
 };
 use crate::disk::{Disk, read_file, remove_if_exists, replace_file};
-use crate::log::{Log, LogConfig, LogOptions, OpenError, SyncError};
+use crate::log::{Log, LogConfig, LogOptions, OpenError, SyncError, TruncateError};
 use crate::meta_properties::{self, MetaProperties, MetaPropertiesError};
 use crate::partition_metadata::read_topic_id;
 
@@ -135,7 +135,8 @@ impl LogDir {
             high_watermarks: read(HIGH_WATERMARK_FILE),
             cleaned_up_to: read(CLEANER_FILE),
         };
-        Ok(Self {
+        let is_unknown = noted_boot.is_none();
+        let dir = Self {
             path: path.into(),
             properties,
             clean_shutdown,
@@ -144,7 +145,11 @@ impl LogDir {
             is_boot_noted: AtomicBool::new(is_boot_noted),
             disk,
             _lock: lock,
-        })
+        };
+        if is_unknown {
+            dir.note_boot()?;
+        }
+        Ok(dir)
     }
 
     /// Where it is.
@@ -296,6 +301,28 @@ impl LogDir {
         self.disk.remove_dir(deleted).map_err(|error| self.failed(error))
     }
 
+    /// Removes all records of a log at and after `offset`: [`Log::truncate_to`], before which what the checkpoints
+    /// promise is taken back, so that a crash at any time leaves a log that may be opened.
+    ///
+    /// # Errors
+    /// As [`Log::truncate_to`]; the log is as before if the checkpoints could not be written.
+    pub fn truncate_log(
+        &self,
+        partition: &TopicPartition,
+        log: &Log,
+        offset: Offset,
+        now_ms: TimestampMs,
+    ) -> Result<bool, TruncateError> {
+        // Held until the log is cut: nobody may note in between what is about to go.
+        let mut checkpoints = self.checkpoints.lock();
+        if checkpoints.lower(partition, log.end_after_truncation_to(offset)?) {
+            let write = |file, offsets| write_offsets(&*self.disk, &self.path.join(file), offsets);
+            write(RECOVERY_POINT_FILE, &checkpoints.recovery_points)?;
+            write(HIGH_WATERMARK_FILE, &checkpoints.high_watermarks)?;
+        }
+        log.truncate_to(offset, now_ms)
+    }
+
     /// Writes the checkpoints, durably. Partitions that are not in `logs` keep what was written before.
     ///
     /// Nothing is synced: a log's recovery point is where [`Log::sync`] has brought it.
@@ -321,7 +348,7 @@ impl LogDir {
     /// the next start unless power is lost again.
     ///
     /// To be called once all logs have been opened and their checkpoints written: until then who is interrupted must
-    /// know that power was lost. Later calls cost nothing.
+    /// know that power was lost. Where it is not known whether it was, the boot is noted at once. Later calls cost nothing.
     ///
     /// # Errors
     /// The disk's.
@@ -393,11 +420,23 @@ impl LogDir {
 }
 
 impl Checkpoints {
+    /// Takes back what is promised at and after `end`; says whether that was anything.
+    fn lower(&mut self, partition: &TopicPartition, end: Offset) -> bool {
+        let mut is_lowered = false;
+        for offsets in [&mut self.recovery_points, &mut self.high_watermarks] {
+            if let Some(offset) = offsets.get_mut(partition).filter(|offset| **offset > end) {
+                *offset = end;
+                is_lowered = true;
+            }
+        }
+        is_lowered
+    }
+
     fn note(&mut self, partition: &TopicPartition, log: &Log) {
         self.recovery_points.insert(partition.clone(), log.recovery_point());
         self.high_watermarks.insert(partition.clone(), log.high_watermark());
-        // Kafka has an entry only where the first segment does not say it.
-        match log.log_start_offset() > log.first_segment_offset() {
+        // As with Kafka there is an entry only where the first segment does not say it, for good.
+        match log.log_start_offset() > log.first_durable_segment_offset() {
             true => self.log_start_offsets.insert(partition.clone(), log.log_start_offset()),
             false => self.log_start_offsets.remove(partition),
         };

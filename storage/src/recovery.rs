@@ -30,7 +30,7 @@ use crate::segment::writer::Writer;
 use crate::segment::{Scan, ScanError, Segment};
 
 pub use damage::{Damage, DamageKind};
-pub(crate) use files::{remove_segment_files, remove_snapshots};
+pub(crate) use files::{mark_cut, remove_segment_files, remove_snapshots, unmark_cut};
 
 /// What recovery found after an unclean stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,10 @@ pub(crate) struct Loaded {
 /// Loads the log in `dir`, repairing what an unclean stop left.
 pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Result<Loaded, OpenError> {
     let failed = |error| OpenError::Io { dir: dir.into(), error };
-    let mut segments = files::take_stock(disk, dir)?;
+    let files::Stock {
+        mut segments,
+        is_cut_marked,
+    } = files::take_stock(disk, dir)?;
     if segments.is_empty() {
         nothing_is_left(dir, options).unless_accepted(options)?;
     }
@@ -79,6 +82,9 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         Some(epochs) => epochs,
         None => scan_epochs(&segments)?,
     };
+    if is_cut_marked {
+        finish_cut(disk, dir, &segments).map_err(failed)?;
+    }
     let is_new = checked.log_end_offset < options.log_start_offset || segments.is_empty();
     if is_new {
         // The files behind the log start are gone; what is left is no part of the log any more.
@@ -137,6 +143,15 @@ pub(crate) fn load(disk: &Arc<dyn Disk>, dir: &Path, options: &LogOptions) -> Re
         log_end_offset,
         recovery,
     })
+}
+
+/// Makes the end of a log durable whose cut was interrupted: the process saw it shorter than a power loss would leave it.
+fn finish_cut(disk: &Arc<dyn Disk>, dir: &Path, segments: &[Arc<Segment>]) -> io::Result<()> {
+    if let Some(active) = segments.last() {
+        active.file()?.sync()?;
+    }
+    disk.sync_dir(dir)?;
+    unmark_cut(&**disk, dir)
 }
 
 fn nothing_is_left(dir: &Path, options: &LogOptions) -> Damage {

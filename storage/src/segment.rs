@@ -213,7 +213,7 @@ impl Segment {
         let mut largest = self.times.last()?.unwrap_or(none);
         let start = match largest.timestamp {
             -1 => 0,
-            _ => self.offsets.floor(largest.offset)?.map_or(0, |entry| entry.position),
+            _ => self.position_before(largest.offset)?,
         };
         for found in Scan::new(self, start.min(end)..end) {
             let header = found?.header;
@@ -263,12 +263,15 @@ impl Segment {
 
     /// The first batch that ends at or after `offset`.
     pub(crate) fn find(&self, offset: Offset) -> Result<Option<Found>, ScanError> {
-        if let Some(entry) = self.offsets.floor(offset)?
-            && self.is_good(&entry)?
-        {
-            return self.find_from(entry.position, offset);
+        self.find_from(self.position_before(offset)?, offset)
+    }
+
+    /// Where a batch begins that is not behind `offset`, as near as the index says; an entry that lies says nothing.
+    fn position_before(&self, offset: Offset) -> io::Result<u64> {
+        match self.offsets.floor(offset)? {
+            Some(entry) if self.is_good(&entry)? => Ok(entry.position),
+            _ => Ok(0),
         }
-        self.find_from(0, offset)
     }
 
     fn find_from(&self, position: u64, offset: Offset) -> Result<Option<Found>, ScanError> {

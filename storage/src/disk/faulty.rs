@@ -190,6 +190,12 @@ impl FaultyDisk {
         self.0.lock().is_full = is_full;
     }
 
+    /// Everything works again.
+    pub(crate) fn heal(&self) {
+        let mut world = self.0.lock();
+        (world.changes_left, world.fails_next_sync, world.is_full) = (u64::MAX, false, false);
+    }
+
     /// What a power loss leaves. Files that are open must not be used any more.
     pub(crate) fn power_loss(&self, random: &mut Random) {
         let mut world = self.0.lock();
@@ -231,6 +237,12 @@ impl Disk for FaultyDisk {
 
     fn status(&self, path: &Path) -> io::Result<FileStatus> {
         let world = self.0.lock();
+        if world.dirs.contains(path) {
+            return Ok(FileStatus {
+                len_bytes: 0,
+                modified_ms: 0,
+            });
+        }
         let inode = &world.inodes[world.inode_of(path)?];
         Ok(FileStatus {
             len_bytes: inode.content.len() as u64,

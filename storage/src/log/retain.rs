@@ -91,6 +91,8 @@ impl Log {
         let _round = self.syncing.lock();
         let _sealing = self.sealing.lock();
         self.finish_rolls_sealing();
+        // Before anybody sees the log without them: they may come back.
+        self.unflushed.lock().is_dir_dirty = true;
         let removed: Vec<Arc<Segment>> = {
             let _appender = self.appender.lock();
             let mut current = self.segments.write();

@@ -16,6 +16,7 @@ use crate::testing::{Scratch, scratch};
 mod basics;
 mod compacting;
 mod compaction_checker;
+mod crash_model;
 mod cutting;
 mod failing;
 mod lookups;

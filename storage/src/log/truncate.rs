@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use ottla_protocol::ids::{LeaderEpoch, Offset, TimestampMs};
 
 use super::{Appender, Log, Unflushed};
-use crate::recovery::{load_producers, remove_segment_files, remove_snapshots};
+use crate::recovery::{load_producers, mark_cut, remove_segment_files, remove_snapshots, unmark_cut};
 use crate::segment::writer::Writer;
 use crate::segment::{ScanError, Segment};
 
@@ -32,7 +32,8 @@ impl Log {
     /// Removes all records at and after `offset`, of a batch that reaches over it the whole. The high watermark, the
     /// log start offset, epochs and producer state follow. Returns whether there was anything to remove.
     ///
-    /// This works under the append lock, with files: it is for changes of leadership.
+    /// This works under the append lock, with files: it is for changes of leadership. A log whose checkpoints promise more
+    /// is taken for damaged when it is opened after a crash: [`crate::LogDir::truncate_log`] sees to them first.
     ///
     /// # Errors
     /// The log is then offline, as its files may be half cut.
@@ -56,6 +57,21 @@ impl Log {
         })
     }
 
+    /// Where the log would end after [`Log::truncate_to`]: the batch that reaches over `offset` goes as a whole.
+    ///
+    /// # Errors
+    /// The log is damaged there, or the disk refused.
+    pub fn end_after_truncation_to(&self, offset: Offset) -> Result<Offset, ScanError> {
+        if offset >= self.log_end_offset() {
+            return Ok(self.log_end_offset());
+        }
+        let found = self.undisturbed(|| match self.segment_for(offset) {
+            Some(segment) => segment.find(offset),
+            None => Ok(None),
+        })?;
+        Ok(found.map_or(offset, |found| found.header.base_offset.min(offset)))
+    }
+
     /// Removes everything; the log goes on empty at `offset`.
     ///
     /// # Errors
@@ -73,7 +89,13 @@ impl Log {
         }
         // A rolled segment may become the active one again, so it is brought in order first.
         self.finish_rolls_sealing();
-        let result = cut(&mut appender);
+        let result = mark_cut(&*self.disk, &self.dir)
+            .map_err(TruncateError::from)
+            .and_then(|()| cut(&mut appender))
+            .and_then(|done| {
+                unmark_cut(&*self.disk, &self.dir)?;
+                Ok(done)
+            });
         self.truncations.fetch_add(1, Ordering::AcqRel);
         if result.is_err() {
             self.take_offline();

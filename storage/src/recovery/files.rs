@@ -7,12 +7,26 @@ use std::sync::Arc;
 use ottla_protocol::ids::Offset;
 
 use super::swap::finish_swaps;
-use crate::disk::{Disk, remove_if_exists};
+use crate::disk::{Disk, OpenMode, remove_if_exists};
 use crate::producer_state::snapshot;
 use crate::segment::{SUFFIXES, ScanError, Segment, path};
 
 /// Digits of the offset in a file name.
 const OFFSET_DIGITS: usize = 20;
+
+/// There while the log is being cut. It need not be durable: a power loss leaves one state or the other, but a process
+/// that is killed leaves one that is only seen, and that must not be built upon.
+const CUT_MARKER: &str = "truncating";
+
+/// Notes that the log is being cut.
+pub(crate) fn mark_cut(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    disk.open(&dir.join(CUT_MARKER), OpenMode::Create).map(drop)
+}
+
+/// The cut is durable, or was not begun.
+pub(crate) fn unmark_cut(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    remove_if_exists(disk, &dir.join(CUT_MARKER))
+}
 
 pub(super) fn file_names(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<String>> {
     let entries = disk.list(dir)?.into_iter().filter(|entry| !entry.is_dir);
@@ -35,9 +49,16 @@ fn is_left_over(name: &str) -> bool {
     }
 }
 
-/// Removes left-overs and orphaned indexes, and opens the segments, by base offset. Each is taken to be as long as its
-/// file.
-pub(super) fn take_stock(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<Arc<Segment>>, ScanError> {
+/// What is in a log's directory.
+pub(super) struct Stock {
+    /// By base offset, each as long as its file.
+    pub(super) segments: Vec<Arc<Segment>>,
+    /// Whether a cut was interrupted.
+    pub(super) is_cut_marked: bool,
+}
+
+/// Removes left-overs and orphaned indexes, and opens the segments.
+pub(super) fn take_stock(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Stock, ScanError> {
     let names = finish_swaps(disk, dir, file_names(&**disk, dir)?)?;
     let mut segments = Vec::new();
     for name in &names {
@@ -56,7 +77,10 @@ pub(super) fn take_stock(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<Arc<Seg
         }
     }
     segments.sort_by_key(|segment| segment.base_offset());
-    Ok(segments)
+    Ok(Stock {
+        segments,
+        is_cut_marked: names.iter().any(|name| name == CUT_MARKER),
+    })
 }
 
 /// The offsets of the producer snapshots, rising.
