@@ -315,10 +315,24 @@ impl LogDir {
     ) -> Result<bool, TruncateError> {
         // Held until the log is cut: nobody may note in between what is about to go.
         let mut checkpoints = self.checkpoints.lock();
-        if checkpoints.lower(partition, log.end_after_truncation_to(offset)?) {
-            let write = |file, offsets| write_offsets(&*self.disk, &self.path.join(file), offsets);
-            write(RECOVERY_POINT_FILE, &checkpoints.recovery_points)?;
-            write(HIGH_WATERMARK_FILE, &checkpoints.high_watermarks)?;
+        let end = log.end_after_truncation_to(offset)?;
+        let Checkpoints {
+            recovery_points,
+            high_watermarks,
+            ..
+        } = &mut *checkpoints;
+        for (file, offsets) in [
+            (RECOVERY_POINT_FILE, recovery_points),
+            (HIGH_WATERMARK_FILE, high_watermarks),
+        ] {
+            let Some(promised) = offsets.get(partition).copied().filter(|promised| *promised > end) else {
+                continue;
+            };
+            offsets.insert(partition.clone(), end);
+            write_offsets(&*self.disk, &self.path.join(file), offsets).inspect_err(|_| {
+                // What the file says is still promised, and has to be taken back the next time.
+                offsets.insert(partition.clone(), promised);
+            })?;
         }
         log.truncate_to(offset, now_ms)
     }
@@ -420,18 +434,6 @@ impl LogDir {
 }
 
 impl Checkpoints {
-    /// Takes back what is promised at and after `end`; says whether that was anything.
-    fn lower(&mut self, partition: &TopicPartition, end: Offset) -> bool {
-        let mut is_lowered = false;
-        for offsets in [&mut self.recovery_points, &mut self.high_watermarks] {
-            if let Some(offset) = offsets.get_mut(partition).filter(|offset| **offset > end) {
-                *offset = end;
-                is_lowered = true;
-            }
-        }
-        is_lowered
-    }
-
     fn note(&mut self, partition: &TopicPartition, log: &Log) {
         self.recovery_points.insert(partition.clone(), log.recovery_point());
         self.high_watermarks.insert(partition.clone(), log.high_watermark());

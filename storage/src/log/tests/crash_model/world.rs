@@ -217,6 +217,7 @@ impl World {
                 let end = (to - 4).max(place.model.committed);
                 place.model.cut_at = Some(end);
                 place.model.flushed = place.model.flushed.min(end);
+                place.model.noted_high_watermark = place.model.noted_high_watermark.min(end);
                 Err(())
             }
         }
