@@ -133,8 +133,9 @@ impl Log {
         ages.map(|ages| (segments, ages))
     }
 
-    /// Renames the files of removed segments, the oldest first: a crash in between leaves a log without a hole. They go
-    /// after `file.delete.delay.ms`. The producer snapshot of the first one stays if it is replaced by another segment.
+    /// Renames the files of removed segments, the oldest first, durably before the next one: neither a crash in between nor
+    /// a power loss leaves a log with a hole. They go after `file.delete.delay.ms`. What takes their place is whole when
+    /// this is called for segments that are replaced, so their order does not matter. The producer snapshot of the first one stays if it is replaced by another segment.
     pub(super) fn doom(&self, removed: &[Arc<Segment>], is_replaced: bool, now_ms: TimestampMs) -> io::Result<()> {
         let mut doomed = Doomed {
             delete_at_ms: now_ms.saturating_add(self.config().file_delete_delay_ms),
@@ -145,6 +146,9 @@ impl Log {
             .sealed
             .retain(|sealed| !removed.iter().any(|gone| Arc::ptr_eq(gone, sealed)));
         for (at, segment) in removed.iter().enumerate() {
+            if at > 0 && !is_replaced {
+                self.disk.sync_dir(&self.dir)?;
+            }
             segment.release();
             let base_offset = segment.base_offset();
             let files = SUFFIXES.map(|suffix| path(&self.dir, base_offset, suffix));
