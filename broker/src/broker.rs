@@ -20,8 +20,10 @@ use crate::{
     runtime::{
         cleaner::LogCleaner,
         controller::{self, ControllerQueue, Turn},
+        directories,
         housekeeping::{self, Housekeeper, Housekeeping},
         metadata_log::{MetadataLog, MetadataLogSettings},
+        mover::{LogMover, Moves},
     },
     stop::Stop,
 };
@@ -61,6 +63,7 @@ pub(crate) struct Broker {
     pub(crate) stop: Stop,
     pub(crate) admission: Admission,
     pub(crate) log_limits: LogLimits,
+    pub(crate) moves: Moves,
 }
 
 /// Where clients reach a broker.
@@ -177,6 +180,7 @@ pub(crate) struct Running {
     controller: thread::JoinHandle<()>,
     housekeeping: Housekeeping,
     cleaner: Option<LogCleaner>,
+    mover: LogMover,
 }
 
 /// Starts a broker: takes the log directories, reads the metadata, forms the quorum, opens the logs, listens.
@@ -210,6 +214,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         stop: Stop::default(),
         admission: Admission::default(),
         log_limits: LogLimits::default(),
+        moves: Moves::default(),
         config,
     });
     let controller = controller::start(&broker, controller, metadata_log, requests)?;
@@ -218,9 +223,12 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     }
     broker.register(&addresses).await?;
     broker.open_logs();
+    broker.assign_directories().await?;
+    tokio::spawn(directories::watch(broker.clone()));
     broker.coordinators.start(&broker);
     let housekeeping = Housekeeping::start(&broker, signals)?;
     let cleaner = LogCleaner::start(&broker)?;
+    let mover = LogMover::start(&broker)?;
     for listener in listeners {
         tokio::spawn(listener.serve(broker.clone()));
     }
@@ -230,6 +238,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         controller,
         housekeeping,
         cleaner,
+        mover,
     })
 }
 
@@ -238,6 +247,7 @@ fn settings(config: &BrokerConfig, cluster_id: &str) -> Settings {
         node_id: config.node_id.0,
         cluster_id: cluster_id.to_owned(),
         file: config.file.clone(),
+        log_dirs: config.log_dir_names(),
     }
 }
 
@@ -288,11 +298,13 @@ impl Running {
             controller,
             housekeeping,
             cleaner,
+            mover,
             ..
         } = self;
         broker.stop.request();
         broker.coordinators.stop().await;
         let closing = tokio::task::spawn_blocking(move || {
+            mover.stop(&broker);
             cleaner.into_iter().for_each(LogCleaner::stop);
             housekeeping.stop(&broker);
             broker.controller.wake();

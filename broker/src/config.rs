@@ -11,7 +11,10 @@ pub use listeners::Endpoint;
 pub(crate) use topic_settings::TopicSettings;
 
 use ottla_protocol::{Str, ids::NodeId};
-use ottla_replication::config::{ConfigScope, ConfigValues, Honoured, InvalidValue, Layers, check_value, honoured};
+use ottla_replication::config::{
+    CORDONED_LOG_DIRS, ConfigScope, ConfigValues, Honoured, InvalidValue, Layers, check_value, cordoned_log_dirs,
+    honoured,
+};
 use properties::{Origin, PropertiesError, Property};
 use std::{env, fs, io, path::PathBuf, time::Duration};
 
@@ -130,6 +133,7 @@ impl BrokerConfig {
         };
         let size = |key: &str| usize::try_from(layers.broker_number(key)).unwrap_or(0);
         check_roles(&file)?;
+        check_cordoned(layers)?;
         let listeners = listeners::parse_listeners(&file, DEFAULT_LISTENERS)?;
         Ok(Self {
             node_id: node_id(layers),
@@ -149,6 +153,15 @@ impl BrokerConfig {
             fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
             file,
         })
+    }
+
+    /// `log.dirs` as tools have to name them: absolute.
+    pub(crate) fn log_dir_names(&self) -> Vec<String> {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        self.log_dirs
+            .iter()
+            .map(|path| absolute(path).display().to_string())
+            .collect()
     }
 
     /// `metadata.log.dir`; `None` for the first of `log.dirs`.
@@ -220,6 +233,19 @@ fn check_roles(values: &ConfigValues) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+fn check_cordoned(layers: Layers<'_>) -> Result<(), ConfigError> {
+    let Some(cordoned) = layers.file.get(CORDONED_LOG_DIRS) else {
+        return Ok(());
+    };
+    let dirs: Vec<String> = log_dirs(layers).iter().map(|dir| dir.display().to_string()).collect();
+    cordoned_log_dirs(cordoned, &dirs)
+        .map(|_| ())
+        .map_err(|error| ConfigError::Unusable {
+            key: CORDONED_LOG_DIRS,
+            reason: error.to_string(),
+        })
 }
 
 fn node_id(layers: Layers<'_>) -> NodeId {

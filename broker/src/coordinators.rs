@@ -74,7 +74,7 @@ impl Coordinators {
     /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
     pub(crate) fn start(&self, broker: &Broker) {
         for partition in led_partitions(broker) {
-            if partition.log.log_end_offset() > partition.log.log_start_offset() {
+            if partition.log().log_end_offset() > partition.log().log_start_offset() {
                 self.shard(&partition);
             }
         }
@@ -227,7 +227,7 @@ fn partition_count(topic: &TopicImage) -> i32 {
 }
 
 fn is_led(broker: &Broker, partition: &Partition) -> bool {
-    partition.leader().0 == broker.node_id && !partition.is_gone()
+    partition.leader().0 == broker.node_id && !partition.is_gone() && !partition.is_offline()
 }
 
 /// The partitions of `__consumer_offsets` that this broker leads.

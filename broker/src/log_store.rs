@@ -1,109 +1,91 @@
 //! The log directories of this broker (`log.dirs`): whose they are, and which log lies in which.
 
-use crate::{clock::now_ms, config::BrokerConfig, partitions::Partition};
-use ottla_protocol::ids::{NodeId, Offset, Uuid};
-use ottla_storage::{
-    DirKind, Log, LogConfig, LogDir, LogDirError, LogOptions, OpenError, TopicPartition,
-    disk::{Disk, RealDisk},
-    meta_properties::MetaProperties,
+mod directory;
+mod error;
+mod opening;
+mod places;
+
+use crate::{
+    clock::now_ms,
+    config::BrokerConfig,
+    partitions::{Partition, Wanted},
 };
+use opening::Found;
+use ottla_protocol::ids::{Offset, Uuid};
+use ottla_replication::image::is_reserved_directory;
+use ottla_storage::{Log, LogConfig, LogDir, LogDirError, LogOptions, TopicPartition};
 use parking_lot::Mutex;
+use places::{Known, Place, Told, place};
 use std::{
-    collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
-    sync::Arc,
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+#[cfg(test)]
+pub(crate) use directory::Purpose;
+pub(crate) use directory::{Directory, Occasion, Siblings};
+pub(crate) use error::LogStoreError;
 
 /// Name of the metadata log, which lies beside the others in the first directory or in `metadata.log.dir`.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
-/// Why the log directories or a log in them cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LogStoreError {
-    /// The directory.
-    #[error(transparent)]
-    Dir(#[from] LogDirError),
-    /// A log in it.
-    #[error(transparent)]
-    Log(#[from] OpenError),
-    /// Directories that do not belong together.
-    #[error("{}: {key} is {found}, but {expected} {where_from}", dir.display())]
-    Foreign {
-        /// The directory.
-        dir: PathBuf,
-        /// The key of its `meta.properties`.
-        key: &'static str,
-        /// What it says.
-        found: String,
-        /// What it should say.
-        expected: String,
-        /// Who says so.
-        where_from: &'static str,
-    },
-    /// Logs of nobody.
-    #[error(
-        "{} holds logs, but no meta.properties that says whose they are: bring the file back, or name an empty directory",
-        dir.display()
-    )]
-    Unowned {
-        /// The directory.
-        dir: PathBuf,
-    },
+/// Partitions that do not exist, for which a directory may be remembered.
+const PREFERRED_MAX: usize = 10_000;
+
+/// A log, and the directory it lies in. Moving it makes another one.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) log: Log,
+    pub(crate) dir: Arc<Directory>,
+}
+
+/// A replica that lies in another directory than the metadata say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) topic_id: Uuid,
+    pub(crate) index: i32,
+    pub(crate) directory: Uuid,
 }
 
 /// The directories, locked for this process.
 pub(crate) struct LogStore {
     /// Those of `log.dirs`, and behind them that of `metadata.log.dir` if it is another.
-    dirs: Vec<LogDir>,
-    /// How many of them hold logs of topics.
+    dirs: Vec<Arc<Directory>>,
     topic_dirs: usize,
-    /// Which of them holds the metadata log.
     metadata_place: usize,
     cluster_id: String,
-    /// In which directory each log lies, by position in `dirs`.
-    places: Mutex<HashMap<TopicPartition, usize>>,
+    siblings: Arc<Siblings>,
+    found: Mutex<Found>,
+    /// Where partitions are to be made that do not exist yet, because somebody asked for it.
+    preferred: Mutex<HashMap<TopicPartition, usize>>,
+    /// What the controller has yet to be told.
+    unassigned: Mutex<Vec<Assignment>>,
+    /// Whether all logs that were there at start are open, so that a partition that comes now is new.
+    is_settled: AtomicBool,
 }
 
 impl LogStore {
     /// Locks and reads the directories; new ones become this node's. Removes what deleted topics left behind.
     ///
     /// # Errors
-    /// A directory is locked, unreadable, or of another cluster or node.
+    /// A directory is locked, or of another cluster or node; that of the metadata, or all of them, cannot be used.
     pub(crate) fn open(config: &BrokerConfig) -> Result<Self, LogStoreError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::default());
-        let mut dirs = Vec::new();
-        let metadata_dir = config.metadata_log_dir();
-        let metadata_place = config
-            .log_dirs
-            .iter()
-            .position(|path| Some(path) == metadata_dir.as_ref());
-        let apart = metadata_dir.filter(|_| metadata_place.is_none());
-        let topic_dirs = config.log_dirs.len();
-        for path in config.log_dirs.iter().chain(&apart) {
-            dirs.push(LogDir::open(disk.clone(), path)?);
-        }
-        let metadata_place = metadata_place.unwrap_or(if apart.is_some() { topic_dirs } else { 0 });
-        let cluster_id = check_identity(&dirs, config.node_id)?.unwrap_or_else(|| new_id().to_string());
-        for dir in &mut dirs {
-            if dir.properties().is_none() {
-                if !dir.partitions()?.is_empty() {
-                    return Err(LogStoreError::Unowned { dir: dir.path().into() });
-                }
-                dir.set_properties(MetaProperties {
-                    cluster_id: cluster_id.clone(),
-                    node_id: config.node_id,
-                    directory_id: new_id(),
-                    other: BTreeMap::new(),
-                })?;
-            }
-        }
-        let places = find_logs(&dirs)?;
+        let opened = opening::open(config)?;
+        let found = opening::find_logs(&opened.dirs);
         Ok(Self {
-            dirs,
-            topic_dirs,
-            metadata_place,
-            cluster_id,
-            places: Mutex::new(places),
+            dirs: opened.dirs,
+            topic_dirs: opened.topic_dirs,
+            metadata_place: opened.metadata_place,
+            cluster_id: opened.cluster_id,
+            siblings: opened.siblings,
+            found: Mutex::new(found),
+            preferred: Mutex::default(),
+            unassigned: Mutex::default(),
+            is_settled: AtomicBool::new(false),
         })
     }
 
@@ -112,55 +94,177 @@ impl LogStore {
         &self.cluster_id
     }
 
-    /// The ids of the directories that hold logs of topics, in their order.
-    pub(crate) fn directory_ids(&self) -> Vec<Uuid> {
-        self.dirs[..self.topic_dirs]
-            .iter()
-            .filter_map(|dir| dir.properties())
-            .map(|properties| properties.directory_id)
-            .collect()
-    }
-
-    /// The epoch that this broker had when it closed the first directory; -1 after anything but a clean stop.
-    pub(crate) fn clean_shutdown_epoch(&self) -> i64 {
-        let clean = self.dirs.first().and_then(LogDir::clean_shutdown);
-        clean.map_or(-1, |clean| clean.broker_epoch)
+    /// What the directories share.
+    pub(crate) fn siblings(&self) -> &Siblings {
+        &self.siblings
     }
 
     /// The directories that hold logs of topics, in their order.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.dirs[..self.topic_dirs].iter().map(LogDir::path)
+    pub(crate) fn directories(&self) -> &[Arc<Directory>] {
+        &self.dirs[..self.topic_dirs]
     }
 
-    /// The position of the directory that holds a log.
-    pub(crate) fn place_of(&self, topic: &str, index: i32) -> Option<usize> {
-        self.places.lock().get(&TopicPartition::new(topic, index)).copied()
+    /// The ids of the directories that hold logs of topics and are in use, in their order.
+    pub(crate) fn directory_ids(&self) -> Vec<Uuid> {
+        let online = self.directories().iter().filter(|dir| !dir.is_offline());
+        online.filter_map(|dir| dir.id()).collect()
     }
 
-    /// Opens a partition's log where it lies; a new one goes to the directory with the fewest.
+    /// The epoch that this broker had when it closed all of its directories; -1 after anything but a clean stop.
+    pub(crate) fn clean_shutdown_epoch(&self) -> i64 {
+        let epoch = |dir: &Arc<Directory>| {
+            let clean = dir.in_use().and_then(LogDir::clean_shutdown);
+            clean.map_or(-1, |clean| clean.broker_epoch)
+        };
+        let epochs = self.directories().iter().map(epoch);
+        epochs
+            .reduce(|one, other| if one == other { one } else { -1 })
+            .unwrap_or(-1)
+    }
+
+    /// From now on partitions that come are new.
+    pub(crate) fn settle(&self) {
+        self.is_settled.store(true, Ordering::Release);
+    }
+
+    /// Opens a partition's log where it lies, or makes a new one. If the metadata say something else of where that is,
+    /// they are to be told ([`LogStore::take_unassigned`]).
     ///
     /// # Errors
-    /// The log is damaged or of another topic, or the disk refused.
-    pub(crate) fn open_log(
-        &self,
-        topic: &str,
-        index: i32,
-        topic_id: Uuid,
-        config: LogConfig,
-    ) -> Result<Log, LogStoreError> {
-        let partition = TopicPartition::new(topic, index);
-        let place = {
-            let mut places = self.places.lock();
-            match places.get(&partition).copied() {
-                Some(place) => place,
-                None => {
-                    let place = least_used(&places, self.topic_dirs);
-                    places.insert(partition.clone(), place);
-                    place
-                }
+    /// The log is damaged, of another topic, out of reach, or the disk refused.
+    pub(crate) fn open_log(&self, wanted: &Wanted<'_>, config: LogConfig) -> Result<Home, LogStoreError> {
+        let partition = TopicPartition::new(wanted.topic, wanted.index);
+        let is_new = self.is_settled.load(Ordering::Acquire);
+        if is_new {
+            self.clear_name(&partition, wanted.topic_id, None);
+        }
+        let found = self.found.lock().logs.get(&partition).cloned().unwrap_or_default();
+        let has_offline = self.directories().iter().any(|dir| dir.is_offline());
+        let position = match place(Known {
+            found: &found,
+            told: self.told(wanted.directory),
+            is_new,
+            has_offline,
+        }) {
+            Place::Found(position) => {
+                self.clear_name(&partition, wanted.topic_id, Some(position));
+                position
+            }
+            Place::New(told) => {
+                let preferred = self.preferred.lock().remove(&partition);
+                let preferred = preferred.filter(|position| !self.dirs[*position].is_offline());
+                let chosen = preferred.or(told).or_else(|| self.least_used());
+                chosen.ok_or(LogStoreError::OutOfReach)?
+            }
+            Place::OutOfReach => return Err(LogStoreError::OutOfReach),
+            Place::Ambiguous => {
+                let dirs = found.iter().map(|position| self.dirs[*position].path().to_owned());
+                return Err(LogStoreError::Ambiguous { dirs: dirs.collect() });
             }
         };
-        Ok(self.dirs[place].open_log(&partition, config, Some(topic_id), now_ms())?)
+        let dir = self.dirs[position].clone();
+        let in_use = dir.in_use().ok_or(LogStoreError::OutOfReach)?;
+        let log = in_use.open_log(&partition, config, Some(wanted.topic_id), now_ms());
+        let log = log.map_err(LogStoreError::from).inspect_err(|error| {
+            dir.blame(error, &partition, &Occasion::default());
+        })?;
+        self.found.lock().logs.insert(partition, vec![position]);
+        if let Some(directory) = dir.id().filter(|id| *id != wanted.directory) {
+            self.assign(Assignment {
+                topic_id: wanted.topic_id,
+                index: wanted.index,
+                directory,
+            });
+        }
+        Ok(Home { log, dir })
+    }
+
+    fn told(&self, directory: Uuid) -> Told {
+        if is_reserved_directory(directory) {
+            return Told::Nothing;
+        }
+        let is_it = |dir: &Arc<Directory>| dir.id() == Some(directory) && !dir.is_offline();
+        match self.directories().iter().position(is_it) {
+            Some(position) => Told::At(position),
+            None => Told::Elsewhere,
+        }
+    }
+
+    /// Sets logs of this name aside that are not this partition's: of an earlier topic, and all but that in `keep` where
+    /// it is known to be the one.
+    fn clear_name(&self, partition: &TopicPartition, topic_id: Uuid, keep: Option<usize>) {
+        let found = self.found.lock().logs.get(partition).cloned().unwrap_or_default();
+        for position in found.into_iter().filter(|position| Some(*position) != keep) {
+            let Some(dir) = self.dirs[position].in_use() else {
+                continue;
+            };
+            let id = dir.topic_id(&dir.path().join(partition.dir_name())).ok().flatten();
+            if keep.is_none() && id.is_none_or(|id| id == topic_id) {
+                continue;
+            }
+            match dir.set_aside(partition, new_id()) {
+                Ok(stray) => {
+                    tracing::warn!(%partition, dir = %stray.display(), "set aside: another log has its place");
+                    if let Some(found) = self.found.lock().logs.get_mut(partition) {
+                        found.retain(|each| *each != position);
+                    }
+                }
+                Err(error) => self.dirs[position].blame(&error, partition, &Occasion::default()),
+            }
+        }
+    }
+
+    /// A partition that is not here yet is to be made in this directory.
+    ///
+    /// It is forgotten where too many are remembered: nothing says that they will ever come.
+    pub(crate) fn prefer(&self, partition: TopicPartition, directory: &Arc<Directory>) {
+        let position = self.directories().iter().position(|dir| Arc::ptr_eq(dir, directory));
+        let mut preferred = self.preferred.lock();
+        if let Some(position) = position.filter(|_| preferred.len() < PREFERRED_MAX) {
+            preferred.insert(partition, position);
+        }
+    }
+
+    /// A log lies in another directory now.
+    pub(crate) fn note_moved(&self, partition: TopicPartition, directory: &Arc<Directory>) {
+        if let Some(position) = self.directories().iter().position(|dir| Arc::ptr_eq(dir, directory)) {
+            self.found.lock().logs.insert(partition, vec![position]);
+        }
+    }
+
+    /// The copies of logs that were found at start: of which log, in which directory, where.
+    pub(crate) fn take_futures(&self) -> Vec<(TopicPartition, Arc<Directory>, PathBuf)> {
+        let futures = std::mem::take(&mut self.found.lock().futures);
+        let each = futures.into_iter().flat_map(|(partition, copies)| {
+            copies
+                .into_iter()
+                .map(move |(position, path)| (partition.clone(), position, path))
+        });
+        each.map(|(partition, position, path)| (partition, self.dirs[position].clone(), path))
+            .collect()
+    }
+
+    /// The directory in use with the fewest logs.
+    fn least_used(&self) -> Option<usize> {
+        let found = self.found.lock();
+        let used = |position: &usize| found.logs.values().filter(|used| used.contains(position)).count();
+        let online = (0..self.topic_dirs).filter(|position| !self.dirs[*position].is_offline());
+        online.min_by_key(used)
+    }
+
+    /// Has the controller told that a replica lies where it does.
+    pub(crate) fn assign(&self, assignment: Assignment) {
+        self.unassigned.lock().push(assignment);
+        self.siblings.news.notify_one();
+    }
+
+    /// What the controller has to be told.
+    pub(crate) fn take_unassigned(&self) -> Vec<Assignment> {
+        std::mem::take(&mut self.unassigned.lock())
+    }
+
+    fn metadata_dir(&self) -> Result<&LogDir, LogStoreError> {
+        self.dirs[self.metadata_place].in_use().ok_or(LogStoreError::NoneLeft)
     }
 
     /// Where the metadata log lies.
@@ -172,21 +276,21 @@ impl LogStore {
 
     /// The id of the directory that holds the metadata log.
     pub(crate) fn metadata_directory_id(&self) -> Uuid {
-        let properties = self.dirs[self.metadata_place].properties();
-        properties.map_or(Uuid::ZERO, |properties| properties.directory_id)
+        self.dirs[self.metadata_place].id().unwrap_or(Uuid::ZERO)
     }
 
     /// Everything before this offset of the metadata log is known to have been committed.
     pub(crate) fn committed_metadata_end(&self) -> Offset {
-        let dir = &self.dirs[self.metadata_place];
-        let options = dir.log_options(&metadata_partition(), LogConfig::default(), None, 0);
-        options.high_watermark
+        self.metadata_dir().map_or(0, |dir| {
+            let options = dir.log_options(&metadata_partition(), LogConfig::default(), None, 0);
+            options.high_watermark
+        })
     }
 
     /// Whether there are logs besides that of the metadata.
     pub(crate) fn has_topic_logs(&self) -> bool {
         let metadata = metadata_partition();
-        self.places.lock().keys().any(|partition| *partition != metadata)
+        self.found.lock().logs.keys().any(|partition| *partition != metadata)
     }
 
     /// Opens the metadata log.
@@ -195,7 +299,7 @@ impl LogStore {
     /// The log is damaged, or the disk refused.
     pub(crate) fn open_metadata_log(&self, config: LogConfig) -> Result<Log, LogStoreError> {
         let partition = metadata_partition();
-        let dir = &self.dirs[self.metadata_place];
+        let dir = self.metadata_dir()?;
         let options = dir.log_options(&partition, config, Some(Uuid::METADATA_TOPIC), now_ms());
         // What the log must have is known better where it is read: a snapshot may have it instead.
         let options = LogOptions {
@@ -205,80 +309,85 @@ impl LogStore {
         Ok(dir.open_log_with(&partition, options)?)
     }
 
-    /// Takes the log of a deleted topic away; its name is free from then on.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(crate) fn delete_log(&self, partition: &Partition) -> Result<(), LogStoreError> {
-        let name = TopicPartition::new(&partition.topic, partition.index);
-        let Some(place) = self.places.lock().remove(&name) else {
-            return Ok(());
-        };
-        let deleted = self.dirs[place].delete_log(&name, &partition.log, new_id())?;
-        Ok(self.dirs[place].remove_dir(&deleted)?)
-    }
-
-    /// Writes the checkpoints of all directories.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>], metadata: &Log) -> Result<(), LogStoreError> {
-        let metadata_name = metadata_partition();
-        for (place, dir) in self.dirs.iter().enumerate() {
-            let names = self.names_in(place, partitions);
-            let logs = names.iter().map(|(name, partition)| (name, &partition.log));
-            let metadata = (place == self.metadata_place).then_some((&metadata_name, metadata));
-            dir.write_checkpoints(logs.chain(metadata))?;
+    /// Takes the log of a deleted topic away; its name is free from then on. What lies in a directory that is offline
+    /// stays there.
+    pub(crate) fn delete_log(&self, partition: &Partition) {
+        let name = partition.name();
+        self.found.lock().logs.remove(&name);
+        let home = partition.home();
+        let Some(dir) = home.dir.in_use() else { return };
+        let deleted = dir.delete_log(&name, &home.log, new_id());
+        if let Err(error) = deleted.and_then(|deleted| dir.remove_dir(&deleted)) {
+            home.dir.blame(&error, &name, &Occasion::default());
         }
-        Ok(())
     }
 
-    /// All logs have been opened and their checkpoints written: see [`LogDir::note_boot`].
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(crate) fn note_boot(&self) -> Result<(), LogStoreError> {
-        Ok(self.dirs.iter().try_for_each(LogDir::note_boot)?)
+    /// Writes down how far the metadata log goes, before the logs of topics are opened.
+    pub(crate) fn write_metadata_checkpoint(&self, metadata: &Log) {
+        let directory = &self.dirs[self.metadata_place];
+        let Some(dir) = directory.in_use() else { return };
+        if let Err(error) = dir.write_checkpoints([(&metadata_partition(), metadata)]) {
+            directory.blame(&error, &"writing the checkpoints", &Occasion::default());
+        }
+    }
+
+    /// Writes the checkpoints of all directories in use. All logs have been opened.
+    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>], metadata: &Log) {
+        for (place, directory) in self.dirs.iter().enumerate() {
+            let Some(dir) = directory.in_use() else { continue };
+            let written = self.for_logs_in(place, partitions, metadata, |logs| dir.write_checkpoints(logs));
+            match written.and_then(|()| dir.note_boot()) {
+                Ok(()) => directory.note_space(),
+                Err(error) => directory.blame(&error, &"writing the checkpoints", &Occasion::default()),
+            }
+        }
     }
 
     /// Writes down how far a log has been compacted.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(crate) fn write_cleaner_checkpoint(&self, partition: &Partition) -> Result<(), LogStoreError> {
-        let name = TopicPartition::new(&partition.topic, partition.index);
-        match self.places.lock().get(&name).copied() {
-            Some(place) => Ok(self.dirs[place].write_cleaner_checkpoint(&name, &partition.log)?),
-            None => Ok(()),
+    pub(crate) fn write_cleaner_checkpoint(&self, partition: &Partition) {
+        let home = partition.home();
+        let Some(dir) = home.dir.in_use() else { return };
+        if let Err(error) = dir.write_cleaner_checkpoint(&partition.name(), &home.log) {
+            home.dir.blame(&error, &"writing a checkpoint", &Occasion::default());
         }
     }
 
-    /// Closes every log and directory, so that the next start takes the files as they are.
+    /// Closes every log and directory in use, so that the next start takes the files as they are.
     ///
     /// # Errors
-    /// The disk's; that directory will be checked at the next start.
+    /// The first directory that could not be closed: it will be checked at the next start.
     pub(crate) fn close(
         &self,
         partitions: &[Arc<Partition>],
         metadata: &Log,
         broker_epoch: i64,
     ) -> Result<(), LogStoreError> {
-        let metadata_name = metadata_partition();
-        for (place, dir) in self.dirs.iter().enumerate() {
-            let names = self.names_in(place, partitions);
-            let logs = names.iter().map(|(name, partition)| (name, &partition.log));
-            let metadata = (place == self.metadata_place).then_some((&metadata_name, metadata));
-            dir.close(logs.chain(metadata), broker_epoch)?;
+        let mut first_error = None;
+        for (place, directory) in self.dirs.iter().enumerate() {
+            let Some(dir) = directory.in_use() else { continue };
+            let closed = self.for_logs_in(place, partitions, metadata, |logs| dir.close(logs, broker_epoch));
+            if let Err(error) = closed {
+                first_error.get_or_insert(error);
+            }
         }
-        Ok(())
+        first_error.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn names_in<'a>(&self, place: usize, partitions: &'a [Arc<Partition>]) -> Vec<(TopicPartition, &'a Partition)> {
-        let places = self.places.lock();
-        let named = partitions
-            .iter()
-            .map(|each| (TopicPartition::new(&each.topic, each.index), each.as_ref()));
-        named.filter(|(name, _)| places.get(name) == Some(&place)).collect()
+    /// Has `work` done with the logs in one directory.
+    fn for_logs_in(
+        &self,
+        place: usize,
+        partitions: &[Arc<Partition>],
+        metadata: &Log,
+        work: impl FnOnce(Vec<(&TopicPartition, &Log)>) -> Result<(), LogDirError>,
+    ) -> Result<(), LogDirError> {
+        let homes = partitions.iter().map(|partition| (partition.name(), partition.home()));
+        let here = |(_, home): &(TopicPartition, Arc<Home>)| Arc::ptr_eq(&home.dir, &self.dirs[place]);
+        let homes: Vec<_> = homes.filter(here).collect();
+        let metadata_name = metadata_partition();
+        let mut logs: Vec<_> = homes.iter().map(|(name, home)| (name, &home.log)).collect();
+        logs.extend((place == self.metadata_place).then_some((&metadata_name, metadata)));
+        work(logs)
     }
 }
 
@@ -294,55 +403,5 @@ pub(crate) fn new_id() -> Uuid {
         if !id.to_string().starts_with('-') {
             return id;
         }
-    }
-}
-
-/// The cluster that the directories belong to, if any of them was used before.
-fn check_identity(dirs: &[LogDir], node_id: NodeId) -> Result<Option<String>, LogStoreError> {
-    let mut cluster_id: Option<&str> = None;
-    for dir in dirs {
-        let Some(properties) = dir.properties() else { continue };
-        let foreign = |key, found: String, expected: String, where_from| LogStoreError::Foreign {
-            dir: dir.path().into(),
-            key,
-            found,
-            expected,
-            where_from,
-        };
-        if properties.node_id != node_id {
-            let (found, expected) = (properties.node_id.to_string(), node_id.to_string());
-            return Err(foreign("node.id", found, expected, "is configured"));
-        }
-        match cluster_id {
-            Some(expected) if expected != properties.cluster_id => {
-                let (found, expected) = (properties.cluster_id.clone(), expected.to_owned());
-                return Err(foreign("cluster.id", found, expected, "stands in another of log.dirs"));
-            }
-            _ => cluster_id = Some(&properties.cluster_id),
-        }
-    }
-    Ok(cluster_id.map(str::to_owned))
-}
-
-fn find_logs(dirs: &[LogDir]) -> Result<HashMap<TopicPartition, usize>, LogStoreError> {
-    let mut places = HashMap::new();
-    for (place, dir) in dirs.iter().enumerate() {
-        for found in dir.partitions()? {
-            match found.kind {
-                DirKind::Current => drop(places.insert(found.partition, place)),
-                DirKind::Deleted => dir.remove_dir(&found.path)?,
-                _ => tracing::warn!(dir = %found.path.display(), "left alone: not a log in use"),
-            }
-        }
-    }
-    Ok(places)
-}
-
-fn least_used(places: &HashMap<TopicPartition, usize>, dirs: usize) -> usize {
-    let used = |place: &usize| places.values().filter(|used| *used == place).count();
-    if dirs <= 1 {
-        0
-    } else {
-        (0..dirs).min_by_key(used).unwrap_or(0)
     }
 }

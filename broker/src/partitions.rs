@@ -39,16 +39,18 @@ pub(crate) struct Wanted<'a> {
     pub(crate) index: i32,
     pub(crate) leader: NodeId,
     pub(crate) leader_epoch: LeaderEpoch,
+    /// The id of the log directory that the metadata name.
+    pub(crate) directory: Uuid,
 }
 
 impl Partitions {
-    /// The partition, if it is here.
+    /// The partition, if it is here and its directory in use.
     pub(crate) fn find(&self, image: &MetadataImage, topic: &TopicRef, index: i32) -> Option<Arc<Partition>> {
         let id = match topic {
             TopicRef::Id(id) => *id,
             TopicRef::Name(name) => image.topics().by_name(name)?.id,
         };
-        self.by_id(id, index)
+        self.by_id(id, index).filter(|partition| !partition.is_offline())
     }
 
     /// Why [`Partitions::find`] finds nothing: `otherwise`, unless the log is here and cannot be used.
@@ -63,10 +65,19 @@ impl Partitions {
             TopicRef::Id(id) => Some(*id),
             TopicRef::Name(name) => image.topics().by_name(name).map(|topic| topic.id),
         };
-        match id.is_some_and(|id| self.offline.read().contains(&(id, index))) {
+        match id.is_some_and(|id| self.is_offline(id, index)) {
             true => ErrorCode::KafkaStorageError,
             false => otherwise,
         }
+    }
+
+    /// Whether the partition should be here and its log cannot be used.
+    pub(crate) fn is_offline(&self, topic_id: Uuid, index: i32) -> bool {
+        let has_failed = || {
+            self.by_id(topic_id, index)
+                .is_some_and(|partition| partition.is_offline())
+        };
+        self.offline.read().contains(&(topic_id, index)) || has_failed()
     }
 
     /// The partition of the topic with this id, if it is here.
@@ -76,6 +87,11 @@ impl Partitions {
             .get(&topic_id)?
             .get(usize::try_from(index).ok()?)?
             .clone()
+    }
+
+    /// How many partitions could not be opened, if any.
+    pub(crate) fn offline_count(&self) -> Option<usize> {
+        Some(self.offline.read().len()).filter(|count| *count > 0)
     }
 
     /// All of them, in no particular order.
@@ -115,13 +131,11 @@ impl Partitions {
             // It has been said why; nothing gets better before the next start.
             return Ok(());
         }
-        let log = logs
-            .open_log(wanted.topic, wanted.index, wanted.topic_id, settings.log_config())
-            .inspect_err(|_| {
-                self.offline.write().insert(name);
-            })?;
+        let home = logs.open_log(wanted, settings.log_config()).inspect_err(|_| {
+            self.offline.write().insert(name);
+        })?;
         let topic = Str::from(wanted.topic);
-        let partition = Partition::new(topic, wanted.topic_id, wanted.index, log, settings);
+        let partition = Partition::new(topic, wanted.topic_id, wanted.index, home, settings);
         partition.set_leader(wanted.leader, wanted.leader_epoch);
         let mut topics = self.by_topic.write();
         let partitions = topics.entry(wanted.topic_id).or_default();

@@ -3,5 +3,7 @@
 pub(crate) mod cleaner;
 pub(crate) mod controller;
 pub(crate) mod coordinator_shard;
+pub(crate) mod directories;
 pub(crate) mod housekeeping;
 pub(crate) mod metadata_log;
+pub(crate) mod mover;

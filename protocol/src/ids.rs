@@ -59,6 +59,9 @@ impl Uuid {
     /// The topic id of `__cluster_metadata`.
     pub const METADATA_TOPIC: Self = Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
+    /// Of a replica whose log directory is gone (KIP-858). The same as the metadata topic's, which is never a directory.
+    pub const LOST_DIRECTORY: Self = Self::METADATA_TOPIC;
+
     /// Whether this is [`Uuid::ZERO`].
     pub fn is_zero(self) -> bool {
         self == Self::ZERO

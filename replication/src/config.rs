@@ -8,6 +8,7 @@
 pub mod broker;
 mod check;
 pub mod client_metrics;
+mod cordoned;
 mod definition;
 pub mod effective;
 pub mod group;
@@ -20,6 +21,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use broker::{Honoured, honoured};
 pub use check::{check_topic, check_value};
+pub use cordoned::{CORDONED_LOG_DIRS, cordoned_log_dirs};
 pub use definition::{Definition, Dynamic, Importance};
 pub use effective::{ConfigEntry, ConfigSource, Layers, SynonymEntry};
 pub use topic_config::{CleanupPolicy, CompressionType, TimestampType, TopicConfig};

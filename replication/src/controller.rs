@@ -10,6 +10,7 @@ mod brokers;
 mod configs;
 mod delete_topics;
 mod describe_configs;
+mod directories;
 mod elections;
 mod features;
 mod partitions;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// The broker keys of the node's file.
     pub file: ConfigValues,
+    /// The node's log directories, as `log.dirs` names them.
+    pub log_dirs: Vec<String>,
 }
 
 /// The controller: an image, and what the node was started with.

@@ -22,7 +22,7 @@ use ottla_protocol::{
 };
 use std::sync::Arc;
 
-pub use brokers::{BrokerRegistration, BrokersImage, Endpoint, FeatureRange};
+pub use brokers::{BrokerRegistration, BrokersImage, Endpoint, FeatureRange, is_reserved_directory};
 pub use configs::{ConfigResource, ConfigsImage, ResourceType};
 pub use delta::{Changes, TopicChange};
 pub use features::{Features, FeaturesImage, feature};

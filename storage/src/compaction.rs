@@ -84,6 +84,9 @@ pub enum CompactionError {
     /// The disk refused.
     #[error("the disk refused: {0}")]
     Io(#[from] io::Error),
+    /// The disk could not make durable what was written.
+    #[error("a sync failed, the log is offline: {0}")]
+    SyncFailed(io::Error),
     /// The log is damaged: no pass will get over it.
     #[error(transparent)]
     Damaged(ScanError),
@@ -107,7 +110,8 @@ impl CompactionError {
 impl From<SyncError> for CompactionError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::SyncFailed(error) | SyncError::Io(error) => Self::Io(error),
+            SyncError::SyncFailed(error) => Self::SyncFailed(error),
+            SyncError::Io(error) => Self::Io(error),
             SyncError::Offline => Self::Offline,
         }
     }

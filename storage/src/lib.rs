@@ -8,6 +8,7 @@
 pub mod checkpoint;
 mod compaction;
 pub mod disk;
+mod fault;
 mod index;
 mod leader_epoch;
 mod log;
@@ -22,10 +23,11 @@ mod segment;
 mod testing;
 
 pub use compaction::{Cleanable, CompactionError, CompactionRequest, CompactionStats, Throttle, UnreadableBatch};
+pub use fault::{Fault, StorageError};
 pub use index::txn::AbortedTransaction;
 pub use leader_epoch::{EpochEndOffset, EpochEntry};
 pub use log::*;
-pub use log_dir::{CleanShutdown, DirKind, LogDir, LogDirError, PartitionDir, TopicPartition};
+pub use log_dir::{CleanShutdown, DirKind, FutureLog, LogDir, LogDirError, PartitionDir, PromoteError, TopicPartition};
 pub use producer_state::{AppendOrigin, AppendedBatch, ProducerDescription};
 pub use recovery::{Damage, DamageKind, Recovery};
 pub use segment::ScanError;

@@ -4,6 +4,7 @@
 //! the marker of that is removed at once, so that a crash from here on is seen by the next one. [`LogDir::close`] puts
 //! it back. Which partitions belong here, and what to do on a failure, is decided elsewhere.
 
+mod future;
 mod lock;
 mod names;
 
@@ -25,6 +26,7 @@ use crate::log::{Log, LogConfig, LogOptions, OpenError, SyncError, TruncateError
 use crate::meta_properties::{self, MetaProperties, MetaPropertiesError};
 use crate::partition_metadata::read_topic_id;
 
+pub use future::{FutureLog, PromoteError};
 use lock::{DirLock, LockError};
 pub use names::{DirKind, TopicPartition};
 
@@ -280,17 +282,41 @@ impl LogDir {
     /// The disk's; the log is offline nonetheless.
     pub fn delete_log(&self, partition: &TopicPartition, log: &Log, unique: Uuid) -> Result<PathBuf, LogDirError> {
         log.take_offline();
+        self.rename_to_deleted(partition, log, unique)
+    }
+
+    fn rename_to_deleted(&self, partition: &TopicPartition, log: &Log, unique: Uuid) -> Result<PathBuf, LogDirError> {
         let deleted = self.path.join(names::deleted(partition, unique));
         self.disk
             .rename(log.dir(), &deleted)
+            .and_then(|()| self.disk.sync_dir(&self.path))
             .map_err(|error| self.failed(error))?;
-        self.disk.sync_dir(&self.path).map_err(|error| self.failed(error))?;
+        self.forget(partition);
+        Ok(deleted)
+    }
+
+    /// Sets a log aside that this node should not have, for a human to look at. Returns where it is now.
+    ///
+    /// `unique` is a random id.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn set_aside(&self, partition: &TopicPartition, unique: Uuid) -> Result<PathBuf, LogDirError> {
+        let stray = self.path.join(names::stray(partition, unique));
+        self.disk
+            .rename(&self.path.join(partition.dir_name()), &stray)
+            .and_then(|()| self.disk.sync_dir(&self.path))
+            .map_err(|error| self.failed(error))?;
+        self.forget(partition);
+        Ok(stray)
+    }
+
+    fn forget(&self, partition: &TopicPartition) {
         let mut checkpoints = self.checkpoints.lock();
         checkpoints.recovery_points.remove(partition);
         checkpoints.log_start_offsets.remove(partition);
         checkpoints.high_watermarks.remove(partition);
         checkpoints.cleaned_up_to.remove(partition);
-        Ok(deleted)
     }
 
     /// Removes the directory of a deleted log.
@@ -390,6 +416,12 @@ impl LogDir {
             Some(offset) => checkpoints.cleaned_up_to.insert(partition.clone(), offset),
             None => checkpoints.cleaned_up_to.remove(partition),
         };
+        drop(checkpoints);
+        self.write_cleaned()
+    }
+
+    fn write_cleaned(&self) -> Result<(), LogDirError> {
+        let checkpoints = self.checkpoints.lock();
         write_offsets(&*self.disk, &self.path.join(CLEANER_FILE), &checkpoints.cleaned_up_to)
             .map_err(|error| self.failed(error))
     }

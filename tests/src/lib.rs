@@ -1,7 +1,8 @@
 //! What tests and benchmarks share: a broker as a process, a client that speaks the protocol by hand, frames of raw
-//! bytes, numbers from a seed, scratch folders.
+//! bytes, disks that fail, numbers from a seed, scratch folders.
 
 pub mod client;
+pub mod disks;
 pub mod process;
 pub mod random;
 pub mod raw;

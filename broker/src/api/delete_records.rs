@@ -2,7 +2,7 @@
 //!
 //! Moves the log start offset; -1 means up to the high watermark (KIP-107).
 
-use super::{refusal, table::Call};
+use super::table::Call;
 use crate::{broker::Broker, fetching::TopicRef};
 use ottla_protocol::{
     ErrorCode,
@@ -12,6 +12,7 @@ use ottla_protocol::{
         delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult},
     },
 };
+use ottla_storage::DeleteRecordsError;
 use std::sync::Arc;
 
 const UP_TO_HIGH_WATERMARK: Offset = -1;
@@ -49,7 +50,7 @@ async fn delete(broker: &Broker, topic: &TopicRef, index: i32, offset: Offset) -
     if !partition.may_delete_records() {
         return Err(ErrorCode::PolicyViolation);
     }
-    let high_watermark = partition.log.high_watermark();
+    let high_watermark = partition.log().high_watermark();
     let before = if offset == UP_TO_HIGH_WATERMARK {
         high_watermark
     } else {
@@ -61,8 +62,11 @@ async fn delete(broker: &Broker, topic: &TopicRef, index: i32, offset: Offset) -
     let partition_for_io = partition.clone();
     let deleted = tokio::task::spawn_blocking(move || partition_for_io.delete_records_before(before)).await;
     match deleted {
-        Ok(Ok(())) => Ok(partition.log.log_start_offset()),
-        Ok(Err(error)) => Err(refusal::storage_fault(&partition, &error)),
+        Ok(Ok(())) => Ok(partition.log().log_start_offset()),
+        Ok(Err(error)) => Err(match error {
+            DeleteRecordsError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            DeleteRecordsError::Offline => ErrorCode::KafkaStorageError,
+        }),
         Err(_) => Err(ErrorCode::UnknownServerError),
     }
 }

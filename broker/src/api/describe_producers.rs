@@ -43,7 +43,7 @@ fn describe(broker: &Broker, topic: &TopicRef, index: i32) -> PartitionResponse 
             ..Default::default()
         };
     };
-    let producers = partition.log.producers().into_iter().map(|producer| ProducerState {
+    let producers = partition.log().producers().into_iter().map(|producer| ProducerState {
         producer_id: producer.producer_id.0,
         producer_epoch: producer.producer_epoch.0.into(),
         last_sequence: producer.last_sequence,

@@ -88,11 +88,11 @@ fn find(
             Ok(answer(-1, offset, partition.leader().1.0))
         }
         EARLIEST | EARLIEST_LOCAL => {
-            let offset = partition.log.log_start_offset();
+            let offset = partition.log().log_start_offset();
             Ok(answer(
                 -1,
                 offset,
-                partition.log.epoch_for_offset(offset).unwrap_or(LeaderEpoch::NONE).0,
+                partition.log().epoch_for_offset(offset).unwrap_or(LeaderEpoch::NONE).0,
             ))
         }
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(answer(-1, -1, -1)),
@@ -105,14 +105,11 @@ fn by_timestamp(
     timestamp: i64,
     is_read_committed: bool,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
-    let found = match timestamp {
-        MAX_TIMESTAMP => partition.log.max_timestamp(),
-        timestamp => partition.log.offset_for_timestamp(timestamp),
-    };
-    let found = found.map_err(|error| {
-        tracing::error!(topic = %partition.topic, partition = partition.index, %error, "look-up by time failed");
-        ErrorCode::KafkaStorageError
-    })?;
+    let found = partition.on_log(|log| match timestamp {
+        MAX_TIMESTAMP => log.max_timestamp(),
+        timestamp => log.offset_for_timestamp(timestamp),
+    });
+    let found = found.map_err(|error| partition.storage_fault(&error))?;
     // Beyond what the client may read there is no answer, as if the record were not there yet.
     Ok(
         match found.filter(|found| found.offset < partition.readable_end(is_read_committed)) {

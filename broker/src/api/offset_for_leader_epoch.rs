@@ -48,7 +48,7 @@ fn find(broker: &Broker, topic: &TopicRef, asked: &OffsetForLeaderPartition) -> 
         broker.partitions.absence(&image, topic, index, otherwise)
     })?;
     partition.check_leader_epoch(asked.current_leader_epoch)?;
-    let end = partition.log.end_offset_for_epoch(LeaderEpoch(asked.leader_epoch));
+    let end = partition.log().end_offset_for_epoch(LeaderEpoch(asked.leader_epoch));
     Ok(match end {
         Some(end) => EpochEndOffset {
             leader_epoch: end.epoch.0,

@@ -191,7 +191,7 @@ impl Producing<'_> {
         let answer = PartitionProduceResponse {
             base_offset: appended.base_offset,
             log_append_time_ms: appended.log_append_time.unwrap_or(-1),
-            log_start_offset: partition.log.log_start_offset(),
+            log_start_offset: partition.log().log_start_offset(),
             ..Default::default()
         };
         Ok((answer, flush))

@@ -1,6 +1,6 @@
 //! The one place where our errors become wire codes.
 
-use crate::partitions::{Partition, ProduceFailure};
+use crate::partitions::ProduceFailure;
 use ottla_protocol::{
     ErrorCode,
     records::{BatchError, ProduceError, compression::DecompressError, validate::RefusalReason},
@@ -78,9 +78,4 @@ fn not_appended(error: &AppendError) -> ErrorCode {
         AppendError::UnexpectedOffset { .. } => ErrorCode::CorruptMessage,
         AppendError::Offline | AppendError::Io(_) => ErrorCode::KafkaStorageError,
     }
-}
-
-/// Logs what the disk said and gives the code for the client.
-pub(super) fn storage_fault(partition: &Partition, error: &dyn std::error::Error) -> ErrorCode {
-    partition.storage_fault(error)
 }

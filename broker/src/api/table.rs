@@ -164,6 +164,12 @@ pub(crate) static TABLE: &[Entry] = &[
     now!(DescribeConfigs, 1..=4, DescribeConfigsRequest, describe_configs::handle),
     later!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
     now!(
+        AlterReplicaLogDirs,
+        1..=2,
+        AlterReplicaLogDirsRequest,
+        alter_replica_log_dirs::handle
+    ),
+    now!(
         DescribeLogDirs,
         1..=5,
         DescribeLogDirsRequest,

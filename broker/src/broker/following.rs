@@ -8,7 +8,8 @@ use crate::{
 };
 use anyhow::Context;
 use ottla_protocol::ids::Uuid;
-use ottla_replication::image::{Changes, MetadataImage, ResourceType, TopicImage};
+use ottla_replication::image::{Changes, ConfigResource, MetadataImage, ResourceType, TopicImage};
+use ottla_storage::{Fault, StorageError};
 use std::{
     sync::{
         Arc,
@@ -63,6 +64,11 @@ impl Broker {
         let image = Arc::new(image);
         self.image.store(image.clone());
         self.coordinators.see(&image, changes);
+        let is_of_broker = |resource: &ConfigResource| resource.kind == ResourceType::Broker;
+        if changes.features || changes.configs.iter().any(is_of_broker) {
+            // Directories may be cordoned now, or not any more.
+            self.logs.siblings().news.notify_one();
+        }
         for id in changes.deleted_topics.keys() {
             self.drop_topic(*id);
         }
@@ -125,6 +131,13 @@ impl Broker {
             }
             open_next();
         });
+        self.logs.settle();
+        if let Some(count) = self.partitions.offline_count() {
+            tracing::error!(
+                partitions = count,
+                "partitions are offline: their logs cannot be used or are out of reach"
+            );
+        }
         image.topics().iter().for_each(|topic| {
             self.tell_housekeeping(&self.topic_settings(&image, &topic.name));
         });
@@ -149,9 +162,14 @@ impl Broker {
             index,
             leader: partition.leader,
             leader_epoch: partition.leader_epoch,
+            directory: partition.directory_of(self.node_id).unwrap_or(Uuid::ZERO),
         };
-        if let Err(error) = self.partitions.lead(&self.logs, &wanted, settings.clone()) {
-            tracing::error!(topic = %topic.name, partition = index, %error, "the partition is offline");
+        match self.partitions.lead(&self.logs, &wanted, settings.clone()) {
+            Ok(()) => {}
+            // One line for all of them follows, or was there when the directory failed.
+            Err(LogStoreError::OutOfReach) => tracing::debug!(topic = %topic.name, partition = index, "out of reach"),
+            Err(error) if error.fault() == Some(Fault::Disk) => {}
+            Err(error) => tracing::error!(topic = %topic.name, partition = index, %error, "the partition is offline"),
         }
     }
 
@@ -164,10 +182,7 @@ impl Broker {
 
     fn drop_topic(&self, id: Uuid) {
         for partition in self.partitions.remove_topic(id) {
-            if let Err(error) = self.logs.delete_log(&partition) {
-                let (topic, partition) = (&partition.topic, partition.index);
-                tracing::error!(%topic, partition, %error, "the files of a deleted topic are left behind");
-            }
+            self.logs.delete_log(&partition);
         }
     }
 

@@ -58,6 +58,12 @@ impl Flushing {
         goes_on
     }
 
+    /// Tells whoever waits for a round to look: the log has gone offline, and the round under way may take long to fail.
+    pub(super) fn give_up(&self) {
+        self.rounds.lock().failed += 1;
+        self.ended.notify_waiters();
+    }
+
     fn failed(&self) -> u64 {
         self.rounds.lock().failed
     }
@@ -87,7 +93,7 @@ impl FlushWait {
             let mut ended = pin!(flushing.ended.notified());
             // From here on no end is missed.
             ended.as_mut().enable();
-            if self.partition.log.recovery_point() >= self.end_offset {
+            if self.partition.log().recovery_point() >= self.end_offset {
                 return Ok(());
             }
             if flushing.failed() > self.failed_before {
@@ -121,15 +127,13 @@ impl Partition {
     /// Makes durable what was appended, and lets it be read. Waits for the disk. Says whether that succeeded.
     fn flush(&self) -> bool {
         self.flushing.begin_round();
-        match self.log.sync() {
+        match self.on_log(|log| log.sync()) {
             Ok(end_offset) => {
                 self.publish(end_offset);
                 true
             }
             Err(error) => {
-                if !self.is_gone() {
-                    self.storage_fault(&error);
-                }
+                self.storage_fault(&error);
                 // Who waits for the high watermark must see that it does not come.
                 self.interested.wake();
                 false
@@ -148,7 +152,7 @@ impl Partition {
         if !due_after.is_zero() {
             return Some(due_after);
         }
-        if self.log.recovery_point() < self.log.log_end_offset() && !self.log.is_offline() {
+        if self.log().recovery_point() < self.log().log_end_offset() && !self.log().is_offline() {
             self.flush();
         }
         Some(interval)
@@ -158,14 +162,20 @@ impl Partition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TopicSettings;
+    use crate::{
+        config::TopicSettings,
+        log_store::{Directory, Home, Purpose},
+    };
     use ottla_protocol::{
         ids::{LeaderEpoch, Uuid},
         records::{BatchBuilder, NewRecord},
     };
     use ottla_replication::config::{ConfigValues, Layers};
-    use ottla_storage::{Append, AppendOrigin, Log, LogOptions, disk::RealDisk};
-    use std::{fs, path::PathBuf};
+    use ottla_storage::{Append, AppendOrigin, Log, LogDir, LogOptions, disk::RealDisk};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     /// A partition in a folder of its own, removed when this is dropped.
     struct Fixture {
@@ -188,8 +198,19 @@ mod tests {
             .map(|(key, value)| ((*key).into(), (*value).into()))
             .collect();
         let settings = TopicSettings::resolve(&overrides, Layers::defaults());
-        let partition = Arc::new(Partition::new("t".into(), Uuid::ZERO, 0, log, Arc::new(settings)));
+        let partition = Partition::new("t".into(), Uuid::ZERO, 0, home(log, &dir), Arc::new(settings));
+        let partition = Arc::new(partition);
         Fixture { partition, dir }
+    }
+
+    fn home(log: Log, path: &Path) -> Home {
+        let purpose = Purpose {
+            holds_topics: true,
+            holds_metadata: false,
+        };
+        let opened = LogDir::open(Arc::new(RealDisk::new()), path).expect("a directory");
+        let dir = Arc::new(Directory::online(opened, purpose, Arc::default()));
+        Home { log, dir }
     }
 
     fn append(partition: &Arc<Partition>) -> Option<FlushWait> {
@@ -209,8 +230,8 @@ mod tests {
     async fn without_the_key_nothing_waits_and_nothing_is_flushed() {
         let fixture = partition(&[]);
         assert!(append(&fixture.partition).is_none());
-        assert_eq!(fixture.partition.log.high_watermark(), 1);
-        assert_eq!(fixture.partition.log.recovery_point(), 0);
+        assert_eq!(fixture.partition.log().high_watermark(), 1);
+        assert_eq!(fixture.partition.log().recovery_point(), 0);
         assert_eq!(fixture.partition.flush_if_due(Instant::now()), None);
     }
 
@@ -221,10 +242,10 @@ mod tests {
         for wait in waits {
             let end_offset = wait.end_offset;
             assert_eq!(wait.done().await, Ok(()));
-            assert!(fixture.partition.log.recovery_point() >= end_offset);
-            assert!(fixture.partition.log.high_watermark() >= end_offset);
+            assert!(fixture.partition.log().recovery_point() >= end_offset);
+            assert!(fixture.partition.log().high_watermark() >= end_offset);
         }
-        assert_eq!(fixture.partition.log.recovery_point(), 50);
+        assert_eq!(fixture.partition.log().recovery_point(), 50);
     }
 
     #[tokio::test]
@@ -245,10 +266,10 @@ mod tests {
         // As if a round were under way, so that what follows waits for its end.
         rounds.lock().is_running = true;
         let wait = append(&fixture.partition).expect("it waits");
-        fixture.partition.log.take_offline();
+        fixture.partition.log().take_offline();
         while fixture.partition.flushing.end_round(fixture.partition.flush()) {}
         assert_eq!(wait.done().await, Err(FlushFailed));
-        assert_eq!(fixture.partition.log.high_watermark(), 0);
+        assert_eq!(fixture.partition.log().high_watermark(), 0);
         assert!(!rounds.lock().is_running);
     }
 
@@ -258,9 +279,9 @@ mod tests {
         assert!(append(&fixture.partition).is_none());
         let now = Instant::now();
         let due_after = fixture.partition.flush_if_due(now).expect("the key is set");
-        assert!(!due_after.is_zero() && fixture.partition.log.recovery_point() == 0);
+        assert!(!due_after.is_zero() && fixture.partition.log().recovery_point() == 0);
         let again = fixture.partition.flush_if_due(now + due_after);
         assert_eq!(again, Some(Duration::from_secs(1)));
-        assert_eq!(fixture.partition.log.recovery_point(), 1);
+        assert_eq!(fixture.partition.log().recovery_point(), 1);
     }
 }

@@ -4,6 +4,7 @@ use super::flushing::{FlushWait, Flushing};
 use crate::{
     config::TopicSettings,
     fetching::{diverging, partition_data},
+    log_store::{Home, Occasion},
     waiting::Interested,
 };
 use arc_swap::ArcSwap;
@@ -14,10 +15,15 @@ use ottla_protocol::{
     messages::{fetch_request::FetchPartition, fetch_response::PartitionData},
     records::{ProduceError, validate_produce},
 };
-use ottla_storage::{Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
+use ottla_storage::{
+    Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError, StorageError, TopicPartition,
+};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
+    },
 };
 
 /// One partition that has a log here.
@@ -25,7 +31,8 @@ pub(crate) struct Partition {
     pub(crate) topic: Str,
     pub(crate) topic_id: Uuid,
     pub(crate) index: i32,
-    pub(crate) log: Log,
+    /// Moving the log to another directory puts another one here.
+    home: ArcSwap<Home>,
     pub(crate) interested: Interested,
     pub(super) flushing: Flushing,
     pub(super) settings: ArcSwap<TopicSettings>,
@@ -34,6 +41,20 @@ pub(crate) struct Partition {
     leader: AtomicI32,
     leader_epoch: AtomicI32,
     is_gone: AtomicBool,
+    /// A copy of the log is being made in another directory.
+    is_moving: AtomicBool,
+    complaints: Occasion,
+}
+
+/// The log as it is where it lies now.
+pub(crate) struct CurrentLog(arc_swap::Guard<Arc<Home>>);
+
+impl Deref for CurrentLog {
+    type Target = Log;
+
+    fn deref(&self) -> &Log {
+        &self.0.log
+    }
 }
 
 /// Where an append ended up.
@@ -53,14 +74,14 @@ pub(crate) enum ProduceFailure {
 }
 
 impl Partition {
-    pub(crate) fn new(topic: Str, topic_id: Uuid, index: i32, log: Log, settings: Arc<TopicSettings>) -> Self {
+    pub(crate) fn new(topic: Str, topic_id: Uuid, index: i32, home: Home, settings: Arc<TopicSettings>) -> Self {
         // One replica: what is in the log is on every in-sync replica.
-        log.set_high_watermark(log.log_end_offset());
+        home.log.set_high_watermark(home.log.log_end_offset());
         Self {
             topic,
             topic_id,
             index,
-            log,
+            home: ArcSwap::from_pointee(home),
             interested: Interested::default(),
             flushing: Flushing::new(),
             flush_messages: AtomicI64::new(settings.topic.flush_messages),
@@ -68,7 +89,69 @@ impl Partition {
             leader: AtomicI32::new(NodeId::NONE.0),
             leader_epoch: AtomicI32::new(LeaderEpoch::NONE.0),
             is_gone: AtomicBool::new(false),
+            is_moving: AtomicBool::new(false),
+            complaints: Occasion::default(),
         }
+    }
+
+    /// Its name as directories have it.
+    pub(crate) fn name(&self) -> TopicPartition {
+        TopicPartition::new(&self.topic, self.index)
+    }
+
+    /// The log. It may be replaced while this is held: what must not miss that uses [`Partition::on_log`].
+    pub(crate) fn log(&self) -> CurrentLog {
+        CurrentLog(self.home.load())
+    }
+
+    /// The log and where it lies.
+    pub(crate) fn home(&self) -> Arc<Home> {
+        self.home.load_full()
+    }
+
+    /// Does `work` on the log, once more if the log was replaced meanwhile: an error, or an effect on the old one, counts
+    /// for nothing then.
+    pub(crate) fn on_log<T>(&self, work: impl Fn(&Log) -> T) -> T {
+        loop {
+            let home = self.home.load();
+            let done = work(&home.log);
+            if Arc::ptr_eq(&home, &self.home.load()) {
+                return done;
+            }
+        }
+    }
+
+    /// Another log takes over, which has all that this one had.
+    pub(crate) fn move_to(&self, home: Home) {
+        self.home.store(Arc::new(home));
+        let log = self.log();
+        // Settings and high watermark may have changed on the old one in the last moment.
+        log.set_config(self.settings.load().log_config());
+        if !self.flushes() {
+            log.set_high_watermark(log.log_end_offset());
+        }
+        self.interested.wake();
+    }
+
+    /// Whether the directory of the log has failed.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.home.load().dir.is_offline()
+    }
+
+    /// The directory of the log has failed: nothing is appended any more, and whoever waits is told.
+    pub(crate) fn fail(&self) {
+        self.log().take_offline();
+        self.flushing.give_up();
+        self.interested.wake();
+    }
+
+    /// Whether a copy of the log is being made in another directory.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.is_moving.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_moving(&self, is_moving: bool) {
+        self.is_moving.store(is_moving, Ordering::Release);
     }
 
     /// Who leads, and since which epoch.
@@ -96,16 +179,16 @@ impl Partition {
 
     /// Takes over the settings of the topic, which its partitions share.
     pub(crate) fn set_settings(&self, settings: Arc<TopicSettings>) {
-        self.log.set_config(settings.log_config());
         self.flush_messages
             .store(settings.topic.flush_messages, Ordering::Relaxed);
-        self.settings.store(settings);
+        self.settings.store(settings.clone());
+        self.on_log(|log| log.set_config(settings.log_config()));
     }
 
     /// The topic has been deleted: nothing is appended any more, and waiting fetches look again.
     pub(crate) fn leave(&self) {
         self.is_gone.store(true, Ordering::Release);
-        self.log.take_offline();
+        self.log().take_offline();
         self.interested.wake();
     }
 
@@ -130,9 +213,9 @@ impl Partition {
     /// The offset after the last one that a consumer may read.
     pub(crate) fn readable_end(&self, is_read_committed: bool) -> Offset {
         if is_read_committed {
-            self.log.last_stable_offset()
+            self.log().last_stable_offset()
         } else {
-            self.log.high_watermark()
+            self.log().high_watermark()
         }
     }
 
@@ -159,7 +242,13 @@ impl Partition {
     /// # Errors
     /// Nothing was appended.
     pub(crate) fn append(self: &Arc<Self>, append: Append<'_>) -> Result<Placed, AppendError> {
-        let appended = self.log.append(append)?;
+        if self.is_offline() {
+            return Err(AppendError::Offline);
+        }
+        let appended = self.on_log_or_again(|log| log.append(append));
+        let appended = appended.inspect_err(|error| {
+            self.storage_fault(error);
+        })?;
         let end_offset = appended.last_offset + 1;
         let flush = self.must_flush(end_offset).then(|| self.begin_flush(end_offset));
         if flush.is_none() {
@@ -168,15 +257,31 @@ impl Partition {
         Ok(Placed { appended, flush })
     }
 
+    /// As [`Partition::on_log`], for what has its effect or fails: only a failure is tried again on another log.
+    fn on_log_or_again<T, E>(&self, work: impl Fn(&Log) -> Result<T, E>) -> Result<T, E> {
+        loop {
+            let home = self.home.load();
+            let done = work(&home.log);
+            if done.is_ok() || Arc::ptr_eq(&home, &self.home.load()) {
+                return done;
+            }
+        }
+    }
+
+    /// Whether what is appended becomes readable only when it is on disk, now or by what is under way.
+    fn flushes(&self) -> bool {
+        self.flush_messages.load(Ordering::Relaxed) != i64::MAX
+    }
+
     /// Whether `flush.messages` records or more before `end_offset` are not on disk.
     fn must_flush(&self, end_offset: Offset) -> bool {
         let flush_messages = self.flush_messages.load(Ordering::Relaxed);
-        flush_messages != i64::MAX && end_offset - self.log.recovery_point() >= flush_messages
+        self.flushes() && end_offset - self.log().recovery_point() >= flush_messages
     }
 
     /// What is before `end_offset` may be read. The leader is the whole in-sync set: its log end is the high watermark.
     pub(super) fn publish(&self, end_offset: Offset) {
-        self.log.set_high_watermark(end_offset);
+        self.on_log(|log| log.set_high_watermark(end_offset));
         self.interested.wake();
     }
 
@@ -204,7 +309,7 @@ impl Partition {
     /// # Errors
     /// The offset is out of range, or the disk refused.
     pub(crate) fn delete_records_before(&self, offset: Offset) -> Result<(), DeleteRecordsError> {
-        self.log.delete_records_before(offset)?;
+        self.on_log_or_again(|log| log.delete_records_before(offset))?;
         self.interested.wake();
         Ok(())
     }
@@ -220,20 +325,27 @@ impl Partition {
         room: usize,
         is_first: bool,
     ) -> Result<PartitionData, ErrorCode> {
+        if self.is_offline() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
         self.check_leader_epoch(asked.current_leader_epoch)?;
         let end = self.readable_end(is_read_committed);
-        let (high_watermark, last_stable) = (self.log.high_watermark(), self.log.last_stable_offset());
-        let data = partition_data(high_watermark, last_stable, self.log.log_start_offset(), Bytes::new());
+        let (high_watermark, last_stable) = (self.log().high_watermark(), self.log().last_stable_offset());
+        let data = partition_data(high_watermark, last_stable, self.log().log_start_offset(), Bytes::new());
         if let Some((epoch, end_offset)) = self.divergence(asked) {
             return Ok(diverging(data, epoch, end_offset));
         }
         let max_bytes = room.min(asked.partition_max_bytes.max(0) as usize);
-        let slice = match self.log.read(asked.fetch_offset, end, max_bytes, is_first) {
-            Ok(slice) => slice,
+        let read = |log: &Log| {
+            let slice = log.read(asked.fetch_offset, end, max_bytes, is_first)?;
+            let records = slice.records.into_bytes();
+            records.map_err(|error| ReadError::Storage(error.into()))
+        };
+        let records = match self.on_log_or_again(read) {
+            Ok(records) => records,
             Err(ReadError::OffsetOutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
             Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error)),
         };
-        let records = slice.records.into_bytes().map_err(|error| self.storage_fault(&error))?;
         let aborted_transactions = is_read_committed.then(Vec::new);
         Ok(PartitionData {
             records: Some(records),
@@ -248,16 +360,18 @@ impl Partition {
             return None;
         }
         let last_fetched = LeaderEpoch(asked.last_fetched_epoch);
-        let Some(end) = self.log.end_offset_for_epoch(last_fetched) else {
+        let Some(end) = self.log().end_offset_for_epoch(last_fetched) else {
             return Some((-1, -1));
         };
         let diverges = end.epoch < last_fetched || end.end_offset < asked.fetch_offset;
         diverges.then_some((end.epoch.0, end.end_offset))
     }
 
-    /// Logs what the disk said, once, and gives the code for the client.
-    pub(crate) fn storage_fault(&self, error: &dyn std::error::Error) -> ErrorCode {
-        tracing::error!(topic = %self.topic, partition = self.index, error = %error, "the log cannot be used");
+    /// Has done what follows from an error of the log, and gives the code for the client.
+    pub(crate) fn storage_fault(&self, error: &dyn StorageError) -> ErrorCode {
+        if !self.is_gone() {
+            self.home().dir.blame(error, &self.name(), &self.complaints);
+        }
         ErrorCode::KafkaStorageError
     }
 }

@@ -68,7 +68,9 @@ fn run(broker: &Weak<Broker>, stopped: &mpsc::Receiver<()>) {
 
 /// Compacts the log that needs it most. False if none does, or if it could not be done.
 fn clean_dirtiest(broker: &Broker, stopped: &mpsc::Receiver<()>, uncleanable: &mut HashSet<Name>) -> bool {
-    let partitions = broker.partitions.all();
+    let mut partitions = broker.partitions.all();
+    // What is copied meanwhile would have to be copied again.
+    partitions.retain(|partition| !partition.is_offline() && !partition.is_moving());
     uncleanable.retain(|(id, index)| broker.partitions.by_id(*id, *index).is_some());
     let cleanable = partitions
         .iter()
@@ -81,9 +83,7 @@ fn clean_dirtiest(broker: &Broker, stopped: &mpsc::Receiver<()>, uncleanable: &m
     match compact(broker, partition, stopped) {
         Ok(stats) => {
             tracing::info!(%topic, partition = index, ?stats, "compacted");
-            if let Err(error) = broker.logs.write_cleaner_checkpoint(partition) {
-                tracing::error!(%topic, partition = index, %error, "how far the log is compacted cannot be written down");
-            }
+            broker.logs.write_cleaner_checkpoint(partition);
             true
         }
         Err(CompactionError::Stopped | CompactionError::Overtaken | CompactionError::Offline) => false,
@@ -94,7 +94,8 @@ fn clean_dirtiest(broker: &Broker, stopped: &mpsc::Receiver<()>, uncleanable: &m
             false
         }
         Err(error) => {
-            tracing::error!(%topic, partition = index, %error, "the log could not be compacted; it is tried again");
+            // It is tried again, unless the directory is offline now.
+            partition.storage_fault(&error);
             false
         }
     }
@@ -103,10 +104,10 @@ fn clean_dirtiest(broker: &Broker, stopped: &mpsc::Receiver<()>, uncleanable: &m
 /// How dirty a log is that should be compacted. What earlier passes have replaced goes when its time has come.
 fn dirty_ratio(partition: &Partition) -> Option<f64> {
     let now_ms = now_ms();
-    if let Err(error) = partition.log.remove_doomed_files(now_ms) {
-        tracing::warn!(topic = %partition.topic, partition = partition.index, %error, "replaced files are left behind");
+    if let Err(error) = partition.on_log(|log| log.remove_doomed_files(now_ms)) {
+        partition.storage_fault(&error);
     }
-    let state = match partition.log.compaction_state(now_ms) {
+    let state = match partition.on_log(|log| log.compaction_state(now_ms)) {
         Ok(state) => state?,
         Err(error) if partition.is_gone() => {
             tracing::debug!(topic = %partition.topic, %error, "a log that is being deleted");
@@ -140,7 +141,7 @@ fn compact(
             _ => ControlFlow::Break(()),
         }
     };
-    partition.log.compact(CompactionRequest {
+    partition.log().compact(CompactionRequest {
         now_ms: now_ms(),
         map_bytes,
         map_load_factor,

@@ -282,7 +282,7 @@ impl Shard {
             if self.partition.is_gone() || self.partition.leader() != self.leader {
                 return ErrorCode::NotCoordinator;
             }
-            if self.partition.log.is_offline() {
+            if self.partition.log().is_offline() {
                 // What was written may never be committed.
                 return ErrorCode::CoordinatorNotAvailable;
             }
@@ -372,7 +372,7 @@ impl Shard {
     }
 
     fn release(&mut self) {
-        let high_watermark = self.partition.log.high_watermark();
+        let high_watermark = self.partition.log().high_watermark();
         while let Some((_, release)) = self.held.pop_front_if(|(offset, _)| *offset <= high_watermark) {
             release();
         }

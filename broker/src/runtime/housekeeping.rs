@@ -3,6 +3,7 @@
 //! One thread for all partitions; it waits for the disk, so it is none of the runtime's.
 
 use crate::{broker::Broker, clock::now_ms, partitions::Partition};
+use ottla_storage::Log;
 use std::{
     sync::{Arc, Weak, mpsc},
     thread,
@@ -89,7 +90,8 @@ fn run(broker: &Weak<Broker>, signals: &mpsc::Receiver<Signal>) {
 impl Schedule {
     /// Does what is due; returns how long nothing else is.
     fn work(&mut self, broker: &Broker, now: Instant) -> Duration {
-        let partitions = broker.partitions.all();
+        let mut partitions = broker.partitions.all();
+        partitions.retain(|partition| !partition.is_offline());
         if due(
             &mut self.retention,
             now,
@@ -100,7 +102,7 @@ impl Schedule {
         if due(&mut self.producers, now, PRODUCER_CHECK_INTERVAL) {
             partitions
                 .iter()
-                .for_each(|partition| partition.log.expire_producers(now_ms()));
+                .for_each(|partition| partition.log().expire_producers(now_ms()));
         }
         if due(
             &mut self.checkpoints,
@@ -109,19 +111,13 @@ impl Schedule {
         ) {
             for partition in &partitions {
                 bound_recovery(partition);
-                if let Err(error) = partition.log.release_idle() {
+                if let Err(error) = partition.on_log(Log::release_idle) {
                     partition.storage_fault(&error);
                 }
             }
             // It looks whether a snapshot is due by its age.
             broker.controller.wake();
-            let written = broker
-                .logs
-                .write_checkpoints(&partitions, broker.metadata_log.log())
-                .and_then(|()| broker.logs.note_boot());
-            if let Err(error) = written {
-                tracing::error!(%error, "the checkpoints cannot be written");
-            }
+            broker.logs.write_checkpoints(&partitions, broker.metadata_log.log());
         }
         let next = self.retention.min(self.checkpoints).min(self.producers);
         let next_flush = partitions
@@ -146,24 +142,24 @@ fn due(at: &mut Instant, now: Instant, interval: Duration) -> bool {
 /// Brings the recovery point of a log that has rolled up to its end, so that after a crash only the last minute is
 /// checked and not all of it. The system has written most of it back by then; small logs are not worth the fsync.
 fn bound_recovery(partition: &Partition) {
-    let log = &partition.log;
+    let log = partition.log();
     if log.segment_count() < 2 || log.recovery_point() >= log.log_end_offset() {
         return;
     }
-    if let Err(error) = log.snapshot_producers() {
+    if let Err(error) = partition.on_log(Log::snapshot_producers) {
         partition.storage_fault(&error);
     }
-    if let Err(error) = log.sync() {
+    if let Err(error) = partition.on_log(Log::sync) {
         partition.storage_fault(&error);
     }
 }
 
 fn retain(partition: &Partition) {
     let now_ms = now_ms();
-    if let Err(error) = partition.log.apply_retention(now_ms) {
+    if let Err(error) = partition.on_log(|log| log.apply_retention(now_ms)) {
         partition.storage_fault(&error);
     }
-    if let Err(error) = partition.log.remove_doomed_files(now_ms) {
+    if let Err(error) = partition.on_log(|log| log.remove_doomed_files(now_ms)) {
         partition.storage_fault(&error);
     }
 }

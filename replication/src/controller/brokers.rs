@@ -1,7 +1,7 @@
 //! Registration, heartbeats and departure of brokers, and registration of controllers.
 
 use super::{Controller, Outcome, elections::BrokerEvent, text};
-use crate::image::BrokerRegistration;
+use crate::image::{BrokerRegistration, is_reserved_directory};
 use ottla_protocol::{
     ErrorCode,
     ids::{NodeId, Offset, Uuid},
@@ -163,9 +163,7 @@ impl Controller {
         if request.log_dirs.is_empty() {
             return Err(RegistrationError::NoDirectory);
         }
-        // The first hundred ids are Kafka's own.
-        let is_reserved = |id: &Uuid| u128::from_be_bytes(id.0) < 100;
-        if request.log_dirs.iter().any(is_reserved) {
+        if request.log_dirs.iter().copied().any(is_reserved_directory) {
             return Err(RegistrationError::ReservedDirectory);
         }
         if request.log_dirs.iter().collect::<BTreeSet<_>>().len() < request.log_dirs.len() {
@@ -218,17 +216,7 @@ impl Controller {
         request: &BrokerHeartbeatRequest,
     ) -> Result<Outcome<BrokerHeartbeatResponse>, HeartbeatError> {
         let id = NodeId(request.broker_id);
-        let broker = self
-            .image
-            .brokers()
-            .broker(id)
-            .ok_or(HeartbeatError::NotRegistered(id))?;
-        if broker.epoch != request.broker_epoch {
-            return Err(HeartbeatError::StaleEpoch {
-                expected: broker.epoch,
-                found: request.broker_epoch,
-            });
-        }
+        let broker = self.registered(id, request.broker_epoch)?;
         let is_caught_up = request.current_metadata_offset >= broker.epoch;
         let mut response = BrokerHeartbeatResponse {
             is_caught_up,
@@ -251,8 +239,35 @@ impl Controller {
             response.is_fenced = false;
         }
         response.is_fenced |= records.iter().any(is_fencing);
-        records.extend(cordoning(broker, request));
+        records.extend(self.cordoning(broker, request));
+        records.extend(self.failed_directories(broker, request));
         Ok(Outcome { records, response })
+    }
+
+    /// The registration that a request is of.
+    pub(super) fn registered(&self, id: NodeId, epoch: i64) -> Result<&BrokerRegistration, HeartbeatError> {
+        let broker = self.image.brokers().broker(id);
+        let broker = broker.ok_or(HeartbeatError::NotRegistered(id))?;
+        match broker.epoch == epoch {
+            true => Ok(broker),
+            false => Err(HeartbeatError::StaleEpoch {
+                expected: broker.epoch,
+                found: epoch,
+            }),
+        }
+    }
+
+    /// The cordoned directories that a heartbeat tells (KIP-1066), where they are news and can be written down.
+    fn cordoning(&self, broker: &BrokerRegistration, request: &BrokerHeartbeatRequest) -> Option<MetadataRecord> {
+        let told = request.cordoned_log_dirs.as_ref()?;
+        let is_news = broker.cordoned_directories.as_ref() != Some(told) && self.image.features().can_cordon();
+        is_news.then(|| {
+            BrokerRegistrationChangeRecord {
+                cordoned_log_dirs: Some(told.clone()),
+                ..change_of(broker)
+            }
+            .into()
+        })
     }
 
     /// A broker that has been silent for `broker.session.timeout.ms`: others take over what it leads.
@@ -429,7 +444,7 @@ fn register_record(request: &BrokerRegistrationRequest) -> RegisterBrokerRecord 
     }
 }
 
-fn change_of(broker: &BrokerRegistration) -> BrokerRegistrationChangeRecord {
+pub(super) fn change_of(broker: &BrokerRegistration) -> BrokerRegistrationChangeRecord {
     BrokerRegistrationChangeRecord {
         broker_id: broker.id.0,
         broker_epoch: broker.epoch,
@@ -439,19 +454,6 @@ fn change_of(broker: &BrokerRegistration) -> BrokerRegistrationChangeRecord {
 
 fn is_fencing(record: &MetadataRecord) -> bool {
     matches!(record, MetadataRecord::BrokerRegistrationChange(change) if change.fenced > 0)
-}
-
-/// The cordoned directories that a heartbeat tells (KIP-1066), where they are news.
-fn cordoning(broker: &BrokerRegistration, request: &BrokerHeartbeatRequest) -> Option<MetadataRecord> {
-    let told = request.cordoned_log_dirs.as_ref()?;
-    let is_news = broker.cordoned_directories.as_ref() != Some(told);
-    is_news.then(|| {
-        BrokerRegistrationChangeRecord {
-            cordoned_log_dirs: Some(told.clone()),
-            ..change_of(broker)
-        }
-        .into()
-    })
 }
 
 #[cfg(test)]

@@ -188,20 +188,22 @@ impl Controller {
                     BrokerEvent::Joins(_) => !partition.has_leader(),
                 };
                 if is_affected {
-                    records.extend(self.change_after(topic, index, partition, event));
+                    let change = self.change_after(topic, index, partition, event);
+                    records.extend(change.map(MetadataRecord::from));
                 }
             }
         }
         records
     }
 
-    fn change_after(
+    /// The change of one partition, `partition` as it is or is about to be, that follows from what happened to a broker.
+    pub(super) fn change_after(
         &self,
         topic: &TopicImage,
         index: i32,
         partition: &Partition,
         event: BrokerEvent,
-    ) -> Option<MetadataRecord> {
+    ) -> Option<PartitionChangeRecord> {
         let (gone, joined) = match event {
             BrokerEvent::Leaves(id) | BrokerEvent::LostItsTail(id) => (Some(id), None),
             BrokerEvent::Joins(id) => (None, Some(id)),
@@ -221,14 +223,11 @@ impl Controller {
         }
         let target_isr = partition.isr.iter().copied().filter(|id| Some(*id) != gone).collect();
         let record = rules.change(partition, target_isr)?;
-        Some(
-            PartitionChangeRecord {
-                topic_id: topic.id,
-                partition_id: index,
-                ..record
-            }
-            .into(),
-        )
+        Some(PartitionChangeRecord {
+            topic_id: topic.id,
+            partition_id: index,
+            ..record
+        })
     }
 
     fn rules<'a>(
@@ -247,15 +246,6 @@ impl Controller {
             lost_its_tail: None,
             may_lead,
         }
-    }
-
-    /// Whether the directory of a replica works; one that was never assigned counts as working.
-    fn has_its_directory(&self, partition: &Partition, id: NodeId) -> bool {
-        let Some(broker) = self.image.brokers().broker(id) else {
-            return false;
-        };
-        let directory = partition.directory_of(id).filter(|directory| !directory.is_zero());
-        directory.is_none_or(|directory| broker.directories.contains(&directory))
     }
 
     /// ElectLeaders, for the partitions of the request or for all.

@@ -1,8 +1,8 @@
 //! CreatePartitions: more partitions for a topic that exists.
 
 use super::{
-    Controller, MAX_RECORDS_PER_OPERATION, Outcome, PlacementError, Random, placement::place, text,
-    topics::names_that_repeat,
+    Controller, MAX_RECORDS_PER_OPERATION, Outcome, PlacementError, Random, directories::Directories, placement::place,
+    text, topics::names_that_repeat,
 };
 use crate::image::{BrokersImage, TopicImage};
 use ottla_protocol::{
@@ -183,8 +183,9 @@ impl Controller {
             Some(given) => self.checked_assignments(topic, given.iter().map(|it| it.broker_ids.as_slice()))?,
             None => place(self.image.brokers(), additional, replica_count(topic), random)?,
         };
+        let mut directories = Directories::new(self);
         let partition = |(index, replicas): (i32, &Vec<NodeId>)| {
-            let partition = self.new_partition(replicas);
+            let partition = self.new_partition(replicas, &mut directories);
             let partition = partition.ok_or(CreatePartitionsError::NoActiveBroker(replicas.len()))?;
             Ok(MetadataRecord::from(partition.to_record(topic.id, index)))
         };

@@ -6,10 +6,7 @@
 
 use super::random::Random;
 use crate::image::{BrokerRegistration, BrokersImage};
-use ottla_protocol::{
-    Str,
-    ids::{NodeId, Uuid},
-};
+use ottla_protocol::{Str, ids::NodeId};
 use std::collections::BTreeMap;
 
 /// Why there is no place for new partitions.
@@ -127,19 +124,11 @@ fn place_one(racks: &[Rack], turn: usize, replica_count: usize) -> Vec<NodeId> {
     replicas
 }
 
-/// The log directory that a new replica is told to use: the only one, or none, so that the broker chooses.
-pub(super) fn default_directory(brokers: &BrokersImage, id: NodeId) -> Uuid {
-    match brokers.broker(id).map(|broker| broker.directories.as_slice()) {
-        Some([only]) => *only,
-        _ => Uuid::ZERO,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::image::MetadataImage;
-    use ottla_protocol::messages::RegisterBrokerRecord;
+    use ottla_protocol::{ids::Uuid, messages::RegisterBrokerRecord};
 
     fn image(brokers: &[(i32, Option<&str>, bool)]) -> MetadataImage {
         let record = |(id, rack, fenced): &(i32, Option<&str>, bool)| {

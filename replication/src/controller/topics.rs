@@ -2,8 +2,9 @@
 
 use super::{
     Controller, MAX_RECORDS_PER_OPERATION, Outcome, PlacementError, Random,
+    directories::Directories,
     partitions::{AssignmentError, check_assignment},
-    placement::{default_directory, place},
+    placement::place,
     text,
     topic_names::{InvalidTopicName, check_topic_name, colliding_topic},
 };
@@ -253,9 +254,10 @@ impl Controller {
         if self.image.features().is_elr_enabled() && new.overrides.contains_key("min.insync.replicas") {
             records.push(ClearElrRecord { topic_name: name }.into());
         }
+        let mut directories = Directories::new(self);
         for (index, replicas) in (0..).zip(&new.replicas) {
             let partition = self
-                .new_partition(replicas)
+                .new_partition(replicas, &mut directories)
                 .ok_or(CreateTopicError::NoActiveBroker(replicas.len()))?;
             records.push(partition.to_record(new.id, index).into());
         }
@@ -263,12 +265,12 @@ impl Controller {
     }
 
     /// A partition that starts with all its active replicas in sync; `None` if no replica is active.
-    pub(super) fn new_partition(&self, replicas: &[NodeId]) -> Option<Partition> {
+    pub(super) fn new_partition(&self, replicas: &[NodeId], directories: &mut Directories<'_>) -> Option<Partition> {
         let brokers = self.image.brokers();
         let isr: Vec<_> = replicas.iter().copied().filter(|id| brokers.is_active(*id)).collect();
         Some(Partition {
             replicas: replicas.to_vec(),
-            directories: replicas.iter().map(|id| default_directory(brokers, *id)).collect(),
+            directories: replicas.iter().map(|id| directories.next(*id)).collect(),
             leader: *isr.first()?,
             isr,
             removing_replicas: Vec::new(),

@@ -37,6 +37,12 @@ pub struct FeatureRange {
     pub max: i16,
 }
 
+/// Whether an id stands for no directory: one that is not known, not chosen yet, or lost (KIP-858). The first hundred ids
+/// are Kafka's own.
+pub fn is_reserved_directory(id: Uuid) -> bool {
+    u128::from_be_bytes(id.0) < 100
+}
+
 /// What a broker said of itself when it registered, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerRegistration {
@@ -70,8 +76,18 @@ impl BrokerRegistration {
 
     /// Whether new partitions may be placed on it.
     pub fn has_uncordoned_directory(&self) -> bool {
+        self.directories.is_empty() || self.uncordoned_directories().next().is_some()
+    }
+
+    /// The directories that may get new partitions.
+    pub fn uncordoned_directories(&self) -> impl Iterator<Item = Uuid> {
         let cordoned = self.cordoned_directories.as_deref().unwrap_or_default();
-        self.directories.is_empty() || self.directories.iter().any(|directory| !cordoned.contains(directory))
+        self.directories.iter().copied().filter(|id| !cordoned.contains(id))
+    }
+
+    /// Whether this is one of its directories that work.
+    pub fn has_directory(&self, id: Uuid) -> bool {
+        self.directories.contains(&id)
     }
 
     /// Its address for a listener.

@@ -24,6 +24,11 @@ pub mod feature {
     pub const ELR_VERSION: &str = "eligible.leader.replicas.version";
 }
 
+/// 3.7-IV2.
+const DIRECTORIES_FROM: i16 = 17;
+/// 4.3-IV0.
+const CORDONED_FROM: i16 = 30;
+
 /// Levels by feature.
 pub type Features = BTreeMap<Str, i16>;
 
@@ -53,6 +58,16 @@ impl FeaturesImage {
     /// Whether partitions keep eligible leader replicas (KIP-966).
     pub fn is_elr_enabled(&self) -> bool {
         self.level(feature::ELR_VERSION) >= 1
+    }
+
+    /// Whether the metadata say in which directory a replica lies (KIP-858).
+    pub fn has_directories(&self) -> bool {
+        self.metadata_version() >= DIRECTORIES_FROM
+    }
+
+    /// Whether the metadata say which directories are cordoned (KIP-1066).
+    pub fn can_cordon(&self) -> bool {
+        self.metadata_version() >= CORDONED_FROM
     }
 
     /// Every feature that is on, ascending by name.

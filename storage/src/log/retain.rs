@@ -23,6 +23,9 @@ pub enum DeleteRecordsError {
         /// What is possible.
         high_watermark: Offset,
     },
+    /// The log takes no changes any more.
+    #[error("the log is offline")]
+    Offline,
 }
 
 /// Why retention stopped half way. What was decided holds; the files are dealt with when the log is opened again.
@@ -41,9 +44,12 @@ impl Log {
     /// or below the log start changes nothing. Returns the log start offset.
     ///
     /// # Errors
-    /// Above the high watermark.
+    /// Above the high watermark, or the log is offline.
     pub fn delete_records_before(&self, offset: Offset) -> Result<Offset, DeleteRecordsError> {
         let appender = self.appender.lock();
+        if self.is_offline() {
+            return Err(DeleteRecordsError::Offline);
+        }
         let high_watermark = self.high_watermark();
         if offset > high_watermark {
             return Err(DeleteRecordsError::OffsetOutOfRange { offset, high_watermark });

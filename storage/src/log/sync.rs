@@ -8,6 +8,7 @@ use ottla_protocol::ids::Offset;
 
 use super::{Log, Unflushed};
 use crate::disk::remove_if_exists;
+use crate::fault::Fault;
 use crate::producer_state::snapshot;
 use crate::segment::Segment;
 use crate::segment::writer::trim;
@@ -65,26 +66,35 @@ impl Log {
             (appender.writer.segment().clone(), self.log_end_offset())
         };
         let unflushed = std::mem::take(&mut *self.unflushed.lock());
-        if let Err(error) = self.finish(&unflushed) {
+        if let Err(error) = self.finish(&unflushed, &active) {
             self.put_back(unflushed);
             return Err(error.into());
         }
-        self.sync_files(&unflushed, &active).map_err(|error| {
-            self.take_offline();
-            SyncError::SyncFailed(error)
-        })?;
+        match self.sync_files(&unflushed, &active) {
+            Ok(()) => {}
+            // No descriptor for the file, say: it was not asked to be durable yet, and nothing of it was dropped.
+            Err(error) if Fault::of(&error) == Fault::Process => {
+                self.put_back(unflushed);
+                return Err(error.into());
+            }
+            Err(error) => {
+                self.take_offline();
+                return Err(SyncError::SyncFailed(error));
+            }
+        }
         self.write_epochs()?;
         self.recovery_point.fetch_max(log_end_offset, Ordering::AcqRel);
         Ok(log_end_offset)
     }
 
     /// Does what could not be done when the segments were rolled. Doing it again is harmless.
-    fn finish(&self, unflushed: &Unflushed) -> io::Result<()> {
+    fn finish(&self, unflushed: &Unflushed, active: &Segment) -> io::Result<()> {
         for segment in &unflushed.sealed {
             trim(segment)?;
             segment.flush_indexes()?;
         }
-        Ok(())
+        // A disk that is full says so here, where nothing is lost by it.
+        active.txns.flush()
     }
 
     fn sync_files(&self, unflushed: &Unflushed, active: &Arc<Segment>) -> io::Result<()> {

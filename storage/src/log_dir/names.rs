@@ -87,15 +87,28 @@ pub(super) fn parse(name: &str) -> Option<(DirKind, TopicPartition)> {
     Some((DirKind::Current, TopicPartition::parse_dir_name(name)?))
 }
 
+fn suffix(partition: i32, unique: Uuid, kind: &str) -> String {
+    format!("-{partition}.{:032x}-{kind}", u128::from_be_bytes(unique.0))
+}
+
+/// The name of the directory in which a copy of a partition's log grows; `None` where it would be longer than a file
+/// name may be.
+pub(super) fn future(partition: &TopicPartition, unique: Uuid) -> Option<String> {
+    let name = format!("{}{}", partition.topic, suffix(partition.partition, unique, "future"));
+    (name.len() <= NAME_BYTES_MAX).then_some(name)
+}
+
+/// The name of a directory that is kept for a human to look at; a long one loses the end of its topic.
+pub(super) fn stray(partition: &TopicPartition, unique: Uuid) -> String {
+    shortened(partition, &suffix(partition.partition, unique, "stray"))
+}
+
 /// The name of a partition's directory once its topic is deleted; `unique` keeps it from meeting another one's.
 pub(super) fn deleted(partition: &TopicPartition, unique: Uuid) -> String {
-    use std::fmt::Write as _;
-    let mut suffix = format!("-{}.", partition.partition);
-    for byte in unique.0 {
-        // Writing to a String cannot fail.
-        let _ = write!(suffix, "{byte:02x}");
-    }
-    suffix.push_str("-delete");
+    shortened(partition, &suffix(partition.partition, unique, "delete"))
+}
+
+fn shortened(partition: &TopicPartition, suffix: &str) -> String {
     // Topic names are ASCII.
     let topic = partition
         .topic
@@ -140,6 +153,16 @@ mod tests {
         ] {
             assert_eq!(of(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_copy_has_a_name_if_the_file_system_has_room_for_it() {
+        let short = future(&TopicPartition::new("t", 3), Uuid([0xab; 16])).unwrap();
+        assert_eq!(short, format!("t-3.{}-future", "ab".repeat(16)));
+        assert_eq!(parse(&short), Some((DirKind::Future, TopicPartition::new("t", 3))));
+        assert_eq!(future(&TopicPartition::new(&"t".repeat(249), 3), Uuid::ZERO), None);
+        let stray = stray(&TopicPartition::new("t", 3), Uuid([0xab; 16]));
+        assert_eq!(parse(&stray), Some((DirKind::Stray, TopicPartition::new("t", 3))));
     }
 
     #[test]

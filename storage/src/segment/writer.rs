@@ -13,6 +13,7 @@ use ottla_protocol::records::builder::NO_TIMESTAMP;
 
 use super::Segment;
 use crate::disk::{DiskFile, OpenMode, PAGE_BYTES, TailReader, TailWriter, remove_if_exists};
+use crate::fault::Fault;
 
 /// A log with a few records costs this much disk while it is in use.
 const FIRST_STEP_BYTES: u64 = 64 * 1024;
@@ -150,7 +151,8 @@ impl Writer {
         // A disk that is nearly full may still have what this append needs.
         let end = match file.allocate(wanted) {
             Ok(()) => wanted,
-            Err(_) => file.allocate(needed).map(|()| needed)?,
+            Err(error) if Fault::of(&error) == Fault::Full => file.allocate(needed).map(|()| needed)?,
+            Err(error) => return Err(error),
         };
         let start = written - written % PAGE_BYTES;
         let (writer, reader) = file.tail(start..end, written)?;

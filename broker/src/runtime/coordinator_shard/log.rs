@@ -11,7 +11,7 @@ use ottla_protocol::{
         record::{self, MalformedRecord},
     },
 };
-use ottla_storage::{AppendError, ReadError};
+use ottla_storage::{AppendError, Fault, ReadError, StorageError};
 use std::{io, sync::Arc};
 
 /// Bytes read at once while loading.
@@ -38,15 +38,25 @@ pub(super) enum ReplayError {
     Record(#[from] MalformedRecord),
 }
 
+impl StorageError for ReplayError {
+    fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Read(error) => error.fault(),
+            Self::Io(error) => error.fault(),
+            _ => Some(Fault::Log),
+        }
+    }
+}
+
 /// The groups as the log has them, and the log's end. Waits for the disk.
 ///
 /// A record that cannot be understood is logged and skipped. Batches of transactions are passed over.
 pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Groups, Offset), ReplayError> {
     let mut groups = Groups::new(config);
-    let end_offset = partition.log.log_end_offset();
-    let mut next = partition.log.log_start_offset();
+    let end_offset = partition.log().log_end_offset();
+    let mut next = partition.log().log_start_offset();
     while next < end_offset {
-        let slice = partition.log.read(next, end_offset, READ_BYTES, true)?;
+        let slice = partition.log().read(next, end_offset, READ_BYTES, true)?;
         if slice.next_offset <= next {
             break;
         }

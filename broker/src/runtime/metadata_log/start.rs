@@ -208,7 +208,8 @@ fn check_extent(
         tracing::warn!(dir = %log.dir().display(), snapshot_end, "there is no metadata log; it goes on behind its snapshot");
         log.truncate_fully_and_start_at(snapshot_end, now_ms)?;
         log.sync()?;
-        return Ok(logs.write_checkpoints(&[], log)?);
+        logs.write_metadata_checkpoint(log);
+        return Ok(());
     }
     let expected = snapshot_end.max(log.recovery().lost_from.map_or(0, |_| logs.committed_metadata_end()));
     if log_end_offset < expected {

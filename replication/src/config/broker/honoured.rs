@@ -30,6 +30,7 @@ const HONOURED: &[&str] = &[
     "compression.zstd.level",
     "connections.max.idle.ms",
     "controller.listener.names",
+    "cordoned.log.dirs",
     "default.replication.factor",
     "delete.topic.enable",
     "fetch.max.bytes",
@@ -108,6 +109,7 @@ const HONOURED: &[&str] = &[
     "offsets.topic.segment.bytes",
     "process.roles",
     "producer.id.expiration.ms",
+    "replica.alter.log.dirs.io.max.bytes.per.second",
     "socket.request.max.bytes",
     "unclean.leader.election.enable",
 ];

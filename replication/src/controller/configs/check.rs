@@ -3,8 +3,8 @@
 use super::{AlterConfigError, Change};
 use crate::{
     config::{
-        ConfigScope, ConfigValues, Dynamic, Value, broker::general_key, check_topic, check_value,
-        client_metrics::MATCHED_PROPERTIES, definition, group::broker_synonym,
+        CORDONED_LOG_DIRS, ConfigScope, ConfigValues, Dynamic, Value, broker::general_key, check_topic, check_value,
+        client_metrics::MATCHED_PROPERTIES, cordoned_log_dirs, definition, group::broker_synonym,
     },
     controller::{Controller, check_topic_name},
     image::{ConfigResource, ResourceType},
@@ -94,10 +94,21 @@ impl Controller {
             let key = general_key(name).unwrap_or(name);
             check_value(ConfigScope::Broker, key, text).map_err(AlterConfigError::InvalidBrokerValue)?;
         }
+        if let Some(cordoned) = after.get(CORDONED_LOG_DIRS) {
+            self.check_cordoned(cordoned)?;
+        }
         match which(is_for_one_broker).filter(|_| name.is_empty()) {
             Some(names) => Err(AlterConfigError::NeedsBroker(names)),
             None => Ok(()),
         }
+    }
+
+    pub(in crate::controller) fn check_cordoned(&self, value: &str) -> Result<(), AlterConfigError> {
+        if !self.image.features().can_cordon() {
+            return Err(AlterConfigError::CordonedNotSupported);
+        }
+        let checked = cordoned_log_dirs(value, &self.settings.log_dirs);
+        checked.map(|_| ()).map_err(AlterConfigError::InvalidBrokerValue)
     }
 
     fn check_group_resource(&self, group: &str, after: &ConfigValues) -> Result<(), AlterConfigError> {

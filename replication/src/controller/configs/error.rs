@@ -47,6 +47,8 @@ pub enum AlterConfigError {
     BrokerMinInsyncReplicas,
     #[error("Cluster-level min.insync.replicas cannot be removed while ELR is enabled.")]
     ClusterMinInsyncReplicas,
+    #[error("Cannot set cordoned.log.dirs: the metadata.version of the cluster does not support it.")]
+    CordonedNotSupported,
     #[error("Default group resources are not allowed.")]
     DefaultGroup,
     #[error("Unknown group config name: {0}")]
@@ -103,6 +105,7 @@ impl AlterConfigError {
             | Self::BrokerMinInsyncReplicas
             | Self::ClusterMinInsyncReplicas
             | Self::UnknownGroupKey(_)
+            | Self::CordonedNotSupported
             | Self::OutsideOfRange { .. }
             | Self::AboveLimit { .. }
             | Self::NotLarger { .. }

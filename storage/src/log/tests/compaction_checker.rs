@@ -266,7 +266,8 @@ impl History {
             Ok(stats) => self.note_pass(stats.end_offset),
             // Part of it may be done, so that tombstones may have got their horizon.
             Err(error) => {
-                assert!(matches!(error, CompactionError::Io(_)), "{error}");
+                let is_the_disks = matches!(error, CompactionError::Io(_) | CompactionError::SyncFailed(_));
+                assert!(is_the_disks, "{error}");
                 self.note_horizons(self.log.last_stable_offset(), false);
             }
         }
