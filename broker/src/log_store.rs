@@ -166,7 +166,9 @@ impl LogStore {
         let in_use = dir.in_use().ok_or(LogStoreError::OutOfReach)?;
         let log = in_use.open_log(&partition, config, Some(wanted.topic_id), now_ms());
         let log = log.map_err(LogStoreError::from).inspect_err(|error| {
-            dir.blame(error, &partition, &Occasion::default());
+            if error.is_of_the_system() {
+                dir.blame(error, &partition, &Occasion::default());
+            }
         })?;
         self.found.lock().logs.insert(partition, vec![position]);
         if let Some(directory) = dir.id().filter(|id| *id != wanted.directory) {
@@ -261,6 +263,11 @@ impl LogStore {
     /// What the controller has to be told.
     pub(crate) fn take_unassigned(&self) -> Vec<Assignment> {
         std::mem::take(&mut self.unassigned.lock())
+    }
+
+    /// What the controller could not be told is kept for another time.
+    pub(crate) fn keep_unassigned(&self, assignments: &[Assignment]) {
+        self.unassigned.lock().extend_from_slice(assignments);
     }
 
     fn metadata_dir(&self) -> Result<&LogDir, LogStoreError> {

@@ -18,7 +18,7 @@ use ottla_protocol::{
     ids::{LeaderEpoch, NodeId, Uuid},
 };
 use ottla_replication::image::MetadataImage;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -30,6 +30,8 @@ pub(crate) struct Partitions {
     by_topic: RwLock<HashMap<Uuid, Vec<Option<Arc<Partition>>>>>,
     /// Partitions that should be here and whose log could not be opened.
     offline: RwLock<HashSet<(Uuid, i32)>>,
+    /// Those of them for which it may work later.
+    refused: Mutex<HashSet<(Uuid, i32)>>,
 }
 
 /// A partition that should be here, as the image has it.
@@ -94,6 +96,13 @@ impl Partitions {
         Some(self.offline.read().len()).filter(|count| *count > 0)
     }
 
+    /// The partitions whose logs could not be opened and are to be tried again.
+    pub(crate) fn take_refused(&self) -> HashSet<(Uuid, i32)> {
+        let refused = std::mem::take(&mut *self.refused.lock());
+        self.offline.write().retain(|name| !refused.contains(name));
+        refused
+    }
+
     /// All of them, in no particular order.
     pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
         self.by_topic.read().values().flatten().flatten().cloned().collect()
@@ -131,8 +140,11 @@ impl Partitions {
             // It has been said why; nothing gets better before the next start.
             return Ok(());
         }
-        let home = logs.open_log(wanted, settings.log_config()).inspect_err(|_| {
+        let home = logs.open_log(wanted, settings.log_config()).inspect_err(|error| {
             self.offline.write().insert(name);
+            if error.may_pass() {
+                self.refused.lock().insert(name);
+            }
         })?;
         let topic = Str::from(wanted.topic);
         let partition = Partition::new(topic, wanted.topic_id, wanted.index, home, settings);

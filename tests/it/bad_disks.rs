@@ -246,6 +246,64 @@ fn records_and_topics_can_be_deleted_on_a_full_disk() -> Outcome {
 }
 
 #[test]
+fn a_topic_made_on_a_full_disk_is_served_when_there_is_space() -> Outcome {
+    let scratch = Scratch::new("full-new");
+    let _mount = Mount::tmpfs(&scratch.path().join("bad"), 8 << 20)?;
+    let mut setting = start(&scratch, &[])?;
+    let filler = setting.bad.join("filler");
+    // As much as there is room for.
+    let written = fs::write(&filler, vec![1; 16 << 20]);
+    assert!(written.is_err(), "the disk is full");
+    setting.client.create_topic("late", 2, &[])?;
+    let codes = [0, 1].map(|index| {
+        setting
+            .client
+            .produce("late", index, batch(&[b"v"]), -1)
+            .map(|(error, _)| error)
+    });
+    let codes: Vec<ErrorCode> = codes.into_iter().collect::<ottla_tests::Result<_>>()?;
+    assert!(
+        codes.contains(&ErrorCode::KafkaStorageError) && codes.contains(&ErrorCode::None),
+        "{codes:?}"
+    );
+    fs::remove_file(&filler)?;
+    for index in 0..2 {
+        eventually(|| Ok(setting.client.produce("late", index, batch(&[b"v"]), -1)?.0 == ErrorCode::None))?;
+    }
+    setting.broker.assert_sound()?;
+    setting.broker.kill()
+}
+
+#[test]
+fn the_metadata_survive_a_full_disk() -> Outcome {
+    let scratch = Scratch::new("full-metadata");
+    let mount = Mount::tmpfs(&scratch.path().join("data"), 16 << 20)?;
+    let mut broker = Broker::start(scratch.path(), &["log.flush.offset.checkpoint.interval.ms=200"])?;
+    let mut client = broker.connect()?;
+    client.create_topic("first", 1, &[])?;
+    let filler = mount.path().join("filler");
+    assert!(fs::write(&filler, vec![1; 32 << 20]).is_err(), "the disk is full");
+    // The metadata log has some room left; then its client is sent away, and nothing has happened.
+    let mut made = 0;
+    while broker.connect()?.create_topic(&format!("t-{made}"), 1, &[]).is_ok() {
+        made += 1;
+        assert!(made < 5_000, "it never gets full");
+    }
+    let mut client = broker.connect()?;
+    assert_eq!(client.metadata(None)?.topics.len(), made + 1);
+    assert_eq!(client.fetch("first", 0, 0, 0)?.responses[0].partitions[0].error_code, 0);
+    fs::remove_file(&filler)?;
+    client.create_topic(&format!("t-{made}"), 1, &[])?;
+    for topic in ["first".to_owned(), "t-0".to_owned(), format!("t-{made}")] {
+        eventually(|| Ok(client.produce(&topic, 0, batch(&[b"v"]), -1)?.0 == ErrorCode::None))?;
+    }
+    broker.kill_and_restart()?;
+    assert_eq!(broker.connect()?.metadata(None)?.topics.len(), made + 2);
+    broker.assert_sound()?;
+    broker.kill()
+}
+
+#[test]
 fn without_the_metadata_or_any_directory_the_broker_ends() -> Outcome {
     let scratch = Scratch::new("metadata-dir");
     let mut setting = start(&scratch, &[("flush.messages", "1")])?;

@@ -312,7 +312,7 @@ fn a_cordoned_directory_gets_nothing_new_and_serves_what_it_has() -> Outcome {
     eventually(|| {
         number += 1;
         let created = client.create_topic(&format!("second-{number}"), 1, &[]);
-        Ok(created.is_err_and(|error| error.to_string().contains("all their log directories cordoned")))
+        Ok(created.is_err_and(|error| error.to_string().contains("have all their log directories cordoned")))
     })?;
     for index in 0..4 {
         assert_eq!(produce(&mut client, "first", index)?, (ErrorCode::None, 0));

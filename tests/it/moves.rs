@@ -164,6 +164,7 @@ fn refusals_are_typed() -> Outcome {
     );
     assert_eq!(alter(&mut client, "nope", 0, &to)?, ErrorCode::UnknownTopicOrPartition);
     assert_eq!(alter(&mut client, "t", 7, &to)?, ErrorCode::UnknownTopicOrPartition);
+    assert_eq!(alter(&mut client, "a b", -1, &to)?, ErrorCode::UnknownTopicOrPartition);
     assert_eq!(
         alter(&mut client, &"x".repeat(240), 0, &to)?,
         ErrorCode::InvalidTopicException

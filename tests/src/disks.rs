@@ -126,8 +126,15 @@ fn all_are_traced_by(pid: u32, tracer: u32) -> crate::Result<bool> {
 
 impl Drop for Injection {
     fn drop(&mut self) {
-        // TERM has it let go of the process; KILL would do so too.
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        // TERM has it let go of the process between two calls. It has been seen to wait for ever for a process that ended
+        // in the middle of one: then there is nothing to let go of.
+        let pid = self.0.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }

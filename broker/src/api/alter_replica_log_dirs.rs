@@ -65,19 +65,16 @@ fn alter(
     cordoned: &[String],
 ) -> Result<(), ErrorCode> {
     let name = TopicPartition::new(topic, index);
-    if check_topic_name(topic).is_err() || index < 0 || !LogDir::has_future_name(&name) {
+    if !LogDir::has_future_name(&name) {
         return Err(ErrorCode::InvalidTopicException);
+    }
+    // Also where the log lies there already, as with Kafka.
+    if cordoned.iter().any(|path| target.path().as_os_str() == path.as_str()) {
+        return Err(ErrorCode::InvalidReplicaAssignment);
     }
     let image = broker.image.load();
     let topic_ref = TopicRef::Name(topic.clone());
-    let found = broker.partitions.find(&image, &topic_ref, index);
-    let lies_there = found
-        .as_ref()
-        .is_some_and(|partition| Arc::ptr_eq(&partition.home().dir, target));
-    if !lies_there && cordoned.iter().any(|path| target.path().as_os_str() == path.as_str()) {
-        return Err(ErrorCode::InvalidReplicaAssignment);
-    }
-    match found {
+    match broker.partitions.find(&image, &topic_ref, index) {
         Some(partition) => {
             broker.moves.ask(&partition, target);
             Ok(())
@@ -88,7 +85,8 @@ fn alter(
                 None => ErrorCode::UnknownTopicOrPartition,
             };
             let error = broker.partitions.absence(&image, &topic_ref, index, otherwise);
-            if error != ErrorCode::KafkaStorageError {
+            let may_come = index >= 0 && check_topic_name(topic).is_ok();
+            if error != ErrorCode::KafkaStorageError && may_come {
                 broker.logs.prefer(name, target);
             }
             Err(error)

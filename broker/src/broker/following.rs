@@ -9,7 +9,6 @@ use crate::{
 use anyhow::Context;
 use ottla_protocol::ids::Uuid;
 use ottla_replication::image::{Changes, ConfigResource, MetadataImage, ResourceType, TopicImage};
-use ottla_storage::{Fault, StorageError};
 use std::{
     sync::{
         Arc,
@@ -168,8 +167,23 @@ impl Broker {
             Ok(()) => {}
             // One line for all of them follows, or was there when the directory failed.
             Err(LogStoreError::OutOfReach) => tracing::debug!(topic = %topic.name, partition = index, "out of reach"),
-            Err(error) if error.fault() == Some(Fault::Disk) => {}
+            Err(error) if error.is_of_the_system() => {}
             Err(error) => tracing::error!(topic = %topic.name, partition = index, %error, "the partition is offline"),
+        }
+    }
+
+    /// Tries once more to open logs for which there was no space, or no descriptor.
+    pub(crate) fn lead_again(&self) {
+        let refused = self.partitions.take_refused();
+        if refused.is_empty() {
+            return;
+        }
+        let image = self.image.load_full();
+        for (topic_id, index) in refused {
+            if let Some(topic) = image.topics().by_id(topic_id) {
+                let settings = Arc::new(self.topic_settings(&image, &topic.name));
+                self.lead_partition(topic, index, &settings);
+            }
         }
     }
 

@@ -119,8 +119,13 @@ impl Broker {
         if !self.image.load().features().has_directories() {
             return Ok(());
         }
-        for some in unassigned.chunks(ASSIGNMENTS_PER_REQUEST) {
-            self.assign(some).await?;
+        for (number, some) in unassigned.chunks(ASSIGNMENTS_PER_REQUEST).enumerate() {
+            if let Err(error) = self.assign(some).await {
+                // They are told with the next news.
+                let left = &unassigned[number * ASSIGNMENTS_PER_REQUEST..];
+                self.logs.keep_unassigned(left);
+                return Err(error);
+            }
         }
         Ok(())
     }

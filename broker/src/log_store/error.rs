@@ -64,6 +64,18 @@ pub(crate) enum LogStoreError {
     },
 }
 
+impl LogStoreError {
+    /// Whether the system refused something, which the directory has to know and says.
+    pub(crate) fn is_of_the_system(&self) -> bool {
+        !matches!(self.fault(), None | Some(Fault::Log))
+    }
+
+    /// Whether the same may work later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.fault(), Some(Fault::Full | Fault::Process))
+    }
+}
+
 impl StorageError for LogStoreError {
     fn fault(&self) -> Option<Fault> {
         match self {

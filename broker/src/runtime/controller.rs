@@ -3,10 +3,11 @@
 //! It takes the requests that wait, lets `replication::controller` decide each on top of what the ones before it
 //! decided, appends all their records as one batch, syncs, applies them to the image, opens and deletes the logs that
 //! follow from them, publishes the image, and only then lets the answers go. A thread and not a task, since it waits for
-//! the disk. A metadata log that cannot be written ends the process: nothing after that could be believed.
+//! the disk. A metadata log that cannot be written ends the process: nothing after that could be believed. On a disk that
+//! is full nothing was written: what was asked is not done, and may be asked again.
 
-use super::metadata_log::MetadataLog;
-use crate::{broker::Broker, clock::now_ms};
+use super::metadata_log::{MetadataLog, MetadataLogError};
+use crate::{broker::Broker, clock::now_ms, log_store::Occasion};
 use ottla_protocol::{
     ids::{Offset, TimestampMs},
     messages::MetadataRecord,
@@ -15,6 +16,7 @@ use ottla_replication::{
     controller::{Controller, Outcome, Random},
     image::Changes,
 };
+use ottla_storage::{AppendError, Fault};
 use std::{
     process,
     sync::{Arc, Weak},
@@ -101,6 +103,7 @@ pub(crate) fn start(
             controller,
             log,
             requests: requests.0,
+            complaints: Occasion::default(),
         }
         .run()
     };
@@ -110,11 +113,15 @@ pub(crate) fn start(
         .spawn(run)
 }
 
+/// There is no space for more metadata.
+struct DiskFull;
+
 struct Loop {
     broker: Weak<Broker>,
     controller: Controller,
     log: Arc<MetadataLog>,
     requests: mpsc::Receiver<Decide>,
+    complaints: Occasion,
 }
 
 impl Loop {
@@ -138,6 +145,7 @@ impl Loop {
         let mut changes = Changes::default();
         let mut records = Vec::new();
         let mut releases = Vec::new();
+        let before = self.controller.image().clone();
         for decide in requests {
             let (decided, release) = decide(&self.controller, &mut turn);
             for record in &decided {
@@ -149,7 +157,11 @@ impl Loop {
             releases.push(release);
         }
         if !records.is_empty() {
-            self.write(&records, turn.now_ms);
+            if self.write(&records, turn.now_ms).is_err() {
+                // Nothing was decided: who asked is not answered, and asks again.
+                *self.controller.image_mut() = before;
+                return;
+            }
             broker.follow(self.controller.image().clone(), &changes);
         }
         if let Err(error) = self.log.snapshot_if_due(self.controller.image(), turn.now_ms) {
@@ -159,10 +171,23 @@ impl Loop {
         releases.into_iter().for_each(|release| release());
     }
 
-    fn write(&mut self, records: &[MetadataRecord], now_ms: TimestampMs) {
+    /// Appends the records and makes them durable, or ends the process.
+    ///
+    /// # Errors
+    /// The disk is full, and nothing was appended.
+    fn write(&mut self, records: &[MetadataRecord], now_ms: TimestampMs) -> Result<(), DiskFull> {
         let written = self.log.append(self.controller.image(), records, now_ms);
         match written.and_then(|position| self.log.sync().map(|()| position)) {
-            Ok(position) => self.controller.image_mut().position = position,
+            Ok(position) => {
+                self.controller.image_mut().position = position;
+                Ok(())
+            }
+            Err(MetadataLogError::Append(AppendError::Io(error))) if Fault::of(&error) == Fault::Full => {
+                if self.complaints.is_due() {
+                    tracing::error!(%error, "the disk with the metadata is full: nothing can be created or altered");
+                }
+                Err(DiskFull)
+            }
             Err(error) => {
                 tracing::error!(%error, "the metadata log cannot be written; the broker ends");
                 process::exit(1);

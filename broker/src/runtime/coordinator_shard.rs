@@ -359,7 +359,8 @@ impl Shard {
         if !write.records.is_empty() {
             let appended = log::append(&self.partition, &write.records);
             let end_offset = appended.map_err(|error| {
-                tracing::error!(partition = self.partition.index, %error, "the groups cannot be written");
+                // What is wrong with the disk its directory has said.
+                tracing::debug!(partition = self.partition.index, %error, "the groups cannot be written");
                 ErrorCode::CoordinatorNotAvailable
             })?;
             self.end_offset = end_offset;

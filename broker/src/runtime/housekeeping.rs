@@ -115,6 +115,7 @@ impl Schedule {
                     partition.storage_fault(&error);
                 }
             }
+            broker.lead_again();
             // It looks whether a snapshot is due by its age.
             broker.controller.wake();
             broker.logs.write_checkpoints(&partitions, broker.metadata_log.log());

@@ -79,14 +79,14 @@ pub(super) fn place(
         .iter()
         .filter(|broker| broker.has_uncordoned_directory())
         .collect();
+    if usable.iter().all(|broker| broker.is_fenced) {
+        return Err(PlacementError::AllFenced);
+    }
     if replica_count > usable.len() {
         return Err(PlacementError::TooFewBrokers {
             wanted: replica_count,
             usable: usable.len(),
         });
-    }
-    if usable.iter().all(|broker| broker.is_fenced) {
-        return Err(PlacementError::AllFenced);
     }
     let mut by_rack: BTreeMap<Option<&Str>, Vec<&BrokerRegistration>> = BTreeMap::new();
     for broker in &usable {

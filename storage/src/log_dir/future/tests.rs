@@ -181,6 +181,12 @@ fn a_log_that_ends_up_empty_is_moved_too() {
     setting.copy_all(&future);
     let moved = setting.promote(future);
     assert_eq!((moved.log_start_offset(), moved.log_end_offset()), (6, 6));
+    // It has no batch left, and is known.
+    assert_eq!(
+        format!("{:?}", moved.producers()),
+        format!("{:?}", setting.source.producers())
+    );
+    assert_eq!(moved.producers().len(), 1);
     append_to(
         &moved,
         &{
