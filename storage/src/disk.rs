@@ -12,6 +12,7 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 mod map;
+mod patience;
 mod plain;
 mod real;
 
@@ -25,6 +26,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+pub use patience::without_waiting;
+pub(crate) use patience::{may_wait, would_wait};
 pub use real::RealDisk;
 
 /// How [`Disk::open`] opens a file.
@@ -80,7 +83,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Length in bytes, with what was preallocated.
     fn len_bytes(&self) -> io::Result<u64>;
-    /// Reads until `buffer` is full or the file ends; returns how much was read.
+    /// Reads until `buffer` is full or the file ends; returns how much was read. `WouldBlock` if that needs the disk and
+    /// the thread must not wait for it ([`without_waiting`]).
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
     /// Writes all `parts`, one after another, starting at `position`.
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<()>;
@@ -99,6 +103,16 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn tail(self: Arc<Self>, range: Range<u64>, start: u64) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)>;
     /// The descriptor, for calls such as sendfile; `None` where there is none.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+    /// Whether the byte at `position` can be read without waiting; `true` where nothing ever waits.
+    fn is_resident(&self, position: u64) -> bool {
+        let _ = position;
+        true
+    }
+    /// Asks for `len` bytes to be brought into memory, without waiting for them.
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()> {
+        let _ = (position, len);
+        Ok(())
+    }
 }
 
 /// What [`DiskFile::tail`] must start at a multiple of.
@@ -165,6 +179,9 @@ impl FileSlot {
         }
         if held.is_pinned {
             return Err(io::ErrorKind::NotFound.into());
+        }
+        if !may_wait() {
+            return Err(would_wait());
         }
         let file = self.disk.open(&self.path, mode)?;
         held.file = Some(file.clone());

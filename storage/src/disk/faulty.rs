@@ -9,6 +9,7 @@
 //! - After [`FaultyDisk::fail_after`] everything fails that would change something, as for a process that is killed.
 //!   [`FaultyDisk::fail_next_sync`] fails one sync as a kernel does: the pages count as clean from then on, and are lost.
 //!   [`FaultyDisk::fill_up`] refuses room until it is told otherwise.
+//! - After [`FaultyDisk::cool_down`] no file is in memory until somebody has waited for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::plain::plain_tail;
-use super::{DirEntry, Disk, DiskFile, FileStatus, OpenMode, TailReader, TailWriter};
+use super::{DirEntry, Disk, DiskFile, FileStatus, OpenMode, TailReader, TailWriter, may_wait, would_wait};
 use crate::testing::Random;
 
 const PAGE_BYTES: usize = 4096;
@@ -41,6 +42,7 @@ struct World {
     changes_left: u64,
     fails_next_sync: bool,
     is_full: bool,
+    cold: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,6 +72,7 @@ impl Default for World {
             changes_left: u64::MAX,
             fails_next_sync: false,
             is_full: false,
+            cold: BTreeSet::new(),
         }
     }
 }
@@ -186,6 +189,12 @@ impl FaultyDisk {
     /// Whether there is no room for more bytes.
     pub(crate) fn fill_up(&self, is_full: bool) {
         self.0.lock().is_full = is_full;
+    }
+
+    /// Takes all files out of memory.
+    pub(crate) fn cool_down(&self) {
+        let mut world = self.0.lock();
+        world.cold = (0..world.inodes.len()).collect();
     }
 
     /// What a power loss leaves. Files that are open must not be used any more.
@@ -305,7 +314,13 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let world = self.disk.0.lock();
+        let mut world = self.disk.0.lock();
+        if world.cold.contains(&self.inode) {
+            if !may_wait() {
+                return Err(would_wait());
+            }
+            world.cold.remove(&self.inode);
+        }
         let content = &world.inodes[self.inode].content;
         let start = (position as usize).min(content.len());
         let len = buffer.len().min(content.len() - start);

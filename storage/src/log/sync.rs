@@ -166,6 +166,7 @@ impl Log {
             appender.batches = Vec::new();
             was_mapped
         };
+        self.positions.forget();
         self.all_segments().iter().for_each(|segment| segment.release());
         Ok(was_mapped)
     }

@@ -21,6 +21,7 @@ mod failing;
 mod lookups;
 mod model;
 mod producers;
+mod reading;
 mod rolling;
 mod threads;
 mod torn;

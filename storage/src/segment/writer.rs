@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use ottla_protocol::ids::{Offset, TimestampMs};
 use ottla_protocol::records::BatchHeader;
@@ -179,8 +179,10 @@ impl Writer {
     /// theirs lives until they are done.
     pub(crate) fn truncate(&mut self, offset: Offset, position: u64) -> io::Result<()> {
         self.unmap();
-        let is_read = self.segment.tails.read().are_read();
         self.segment.size_bytes.store(position, Ordering::Release);
+        // Who takes a lease from here on sees the new size, who has taken one is seen here.
+        fence(Ordering::SeqCst);
+        let is_read = self.segment.is_read();
         match is_read {
             true => self.copy_up_to(position)?,
             false => {
