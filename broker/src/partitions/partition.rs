@@ -3,7 +3,7 @@
 use super::flushing::{FlushWait, Flushing};
 use crate::{
     config::TopicSettings,
-    fetching::{diverging, partition_data},
+    fetching::{Answer, ColdRead, Limits, NoAnswer, diverging, partition_data},
     waiting::Interested,
 };
 use arc_swap::ArcSwap;
@@ -14,7 +14,9 @@ use ottla_protocol::{
     messages::{fetch_request::FetchPartition, fetch_response::PartitionData},
     records::{ProduceError, validate_produce},
 };
-use ottla_storage::{Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError};
+use ottla_storage::{
+    Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError, Records, disk::without_waiting,
+};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
@@ -209,37 +211,53 @@ impl Partition {
         Ok(())
     }
 
-    /// What a fetch gets: at most `room` bytes and its own limit, but a first batch whole (KIP-74).
+    /// What a fetch gets: at most `room` bytes and its own limit, but a first batch whole (KIP-74). Nothing here waits for
+    /// the disk unless `limits` allow it.
     ///
     /// # Errors
-    /// The code for the client.
+    /// The code for the client, or what has to be brought into memory before there is an answer.
     pub(crate) fn look(
-        &self,
+        self: &Arc<Self>,
         asked: &FetchPartition,
-        is_read_committed: bool,
+        limits: Limits,
         room: usize,
         is_first: bool,
-    ) -> Result<PartitionData, ErrorCode> {
+    ) -> Result<Answer, NoAnswer> {
         self.check_leader_epoch(asked.current_leader_epoch)?;
-        let end = self.readable_end(is_read_committed);
+        let end = self.readable_end(limits.is_read_committed);
         let (high_watermark, last_stable) = (self.log.high_watermark(), self.log.last_stable_offset());
         let data = partition_data(high_watermark, last_stable, self.log.log_start_offset(), Bytes::new());
         if let Some((epoch, end_offset)) = self.divergence(asked) {
-            return Ok(diverging(data, epoch, end_offset));
+            return Ok(diverging(data, epoch, end_offset).into());
         }
         let max_bytes = room.min(asked.partition_max_bytes.max(0) as usize);
-        let slice = match self.log.read(asked.fetch_offset, end, max_bytes, is_first) {
-            Ok(slice) => slice,
-            Err(ReadError::OffsetOutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
-            Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error)),
+        let read = ColdRead {
+            partition: self.clone(),
+            from: asked.fetch_offset,
+            upper_bound: end,
+            max_bytes,
+            at_least_one: is_first,
         };
-        let records = slice.records.into_bytes().map_err(|error| self.storage_fault(&error))?;
-        let aborted_transactions = is_read_committed.then(Vec::new);
-        Ok(PartitionData {
+        let slice = match limits.may_wait {
+            true => read.read(),
+            false => without_waiting(|| read.read()),
+        };
+        let slice = match slice {
+            Ok(slice) => slice,
+            Err(ReadError::OffsetOutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange.into()),
+            Err(error) if error.would_wait() => return Err(NoAnswer::Cold(read)),
+            Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error).into()),
+        };
+        let (records, region) = match slice.records {
+            Records::Memory(bytes) => (bytes, None),
+            Records::File(region) => (Bytes::new(), Some(region)),
+        };
+        let data = PartitionData {
             records: Some(records),
-            aborted_transactions,
+            aborted_transactions: limits.is_read_committed.then(Vec::new),
             ..data
-        })
+        };
+        Ok(Answer { data, region })
     }
 
     /// Where this log leaves the one that the client has read, if it does.
