@@ -12,6 +12,7 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 mod map;
+mod open_files;
 mod patience;
 mod plain;
 mod real;
@@ -24,8 +25,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use open_files::Held;
 
+pub use open_files::OpenFiles;
 pub use patience::without_waiting;
 pub(crate) use patience::{may_wait, would_wait};
 pub use real::RealDisk;
@@ -77,6 +79,10 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     /// Makes creations, renames and removals in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// What bounds how many files of this disk are kept open; `None` where open files cost nothing.
+    fn open_files(&self) -> Option<&OpenFiles> {
+        None
+    }
 }
 
 /// An open file. All methods take positions, none moves a cursor: a file may be shared between threads.
@@ -124,34 +130,43 @@ pub trait TailWriter: Send + Sync + fmt::Debug {
     fn end(&self) -> u64;
     /// Up to where in the file bytes are written.
     fn written(&self) -> u64;
-    /// Copies `parts` to the end of what is written, and shows them to the readers in one step.
+    /// Copies `parts` to the end of what is written, and shows them to the readers in one step. `file` is asked for the
+    /// file if it is needed: a map does without.
     ///
     /// # Errors
     /// The readers see nothing of the parts. They must fit: more bytes than the window has left are a bug.
-    fn append(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()>;
+    fn append(&mut self, parts: &[IoSlice<'_>], file: FileSource<'_>) -> io::Result<()>;
+    /// Fails if bytes that were appended, or may be read, are not in the file: of a map that the disk let down.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
+
+/// Opens the file of a window, if it is not open.
+pub type FileSource<'a> = &'a dyn Fn() -> io::Result<Arc<dyn DiskFile>>;
 
 /// Reads a window of a file that is being appended to.
 pub trait TailReader: Send + Sync + fmt::Debug {
     /// The part of the file that can be read here now.
     fn readable(&self) -> Range<u64>;
     /// The bytes of `range`, which must be readable. Real maps do not copy.
+    ///
+    /// # Errors
+    /// The disk's, also those that [`TailReader::check`] tells of.
     fn read(self: Arc<Self>, range: Range<u64>) -> io::Result<Bytes>;
+    /// As [`TailWriter::check`].
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-/// A file that is opened when it is needed and can be let go of at any time.
+/// A file that is opened when it is needed and can be let go of at any time: by its owner, or because too many files are
+/// open and this one has not been used of late ([`OpenFiles`]).
 #[derive(Debug)]
 pub(crate) struct FileSlot {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    held: Mutex<Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    file: Option<Arc<dyn DiskFile>>,
-    /// Whether another file has, or may soon have, the path: then it is not opened again.
-    is_pinned: bool,
+    held: Arc<Held>,
 }
 
 impl FileSlot {
@@ -159,7 +174,7 @@ impl FileSlot {
         Self {
             disk,
             path,
-            held: Mutex::default(),
+            held: Arc::default(),
         }
     }
 
@@ -171,20 +186,27 @@ impl FileSlot {
         &self.path
     }
 
-    /// The open file, opened with `mode` if nobody has since [`FileSlot::close`].
+    /// The open file, opened with `mode` if it is not open.
     pub(crate) fn open(&self, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut held = self.held.lock();
-        if let Some(file) = &held.file {
-            return Ok(file.clone());
+        let file = {
+            let mut held = self.held.state.lock();
+            if let Some(file) = &held.file {
+                self.held.note_use();
+                return Ok(file.clone());
+            }
+            if held.is_pinned {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            if !may_wait() {
+                return Err(would_wait());
+            }
+            let file = self.disk.open(&self.path, mode)?;
+            held.file = Some(file.clone());
+            file
+        };
+        if let Some(open_files) = self.disk.open_files() {
+            open_files.opened(&self.held);
         }
-        if held.is_pinned {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        if !may_wait() {
-            return Err(would_wait());
-        }
-        let file = self.disk.open(&self.path, mode)?;
-        held.file = Some(file.clone());
         Ok(file)
     }
 
@@ -204,7 +226,7 @@ impl FileSlot {
 
     /// Drops the descriptor, once those who still use it are done.
     pub(crate) fn close(&self) {
-        let mut held = self.held.lock();
+        let mut held = self.held.state.lock();
         if !held.is_pinned {
             held.file = None;
         }
@@ -213,16 +235,15 @@ impl FileSlot {
     /// Opens the file, if there is one, and keeps it: what happens to its name does not matter from here on.
     pub(crate) fn pin(&self) -> io::Result<()> {
         let file = self.open_existing()?;
-        *self.held.lock() = Held { file, is_pinned: true };
+        let mut held = self.held.state.lock();
+        (held.file, held.is_pinned) = (file, true);
         Ok(())
     }
 
     /// Lets the file go for good: whoever comes now finds nothing.
     pub(crate) fn retire(&self) {
-        *self.held.lock() = Held {
-            file: None,
-            is_pinned: true,
-        };
+        let mut held = self.held.state.lock();
+        (held.file, held.is_pinned) = (None, true);
     }
 }
 

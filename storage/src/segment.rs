@@ -261,6 +261,12 @@ impl Segment {
         Ok(read_exact(&*self.file()?, range.start, len)?.into())
     }
 
+    /// Fails if the disk has let the map of the segment's end down.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let tail = self.tails.read().current.clone();
+        tail.map_or(Ok(()), |tail| tail.check())
+    }
+
     /// The first batch that ends at or after `offset`.
     pub(crate) fn find(&self, offset: Offset) -> Result<Option<Found>, ScanError> {
         if offset <= self.base_offset {

@@ -168,3 +168,31 @@ fn a_file_that_was_cut_from_outside_closes_the_connection_and_nothing_else() -> 
         eventually(|| Ok(broker.log().contains("connection closed")))
     })
 }
+
+#[test]
+fn a_file_that_shrinks_under_its_map_is_an_error_of_that_partition() -> Outcome {
+    with_history(|broker, client| {
+        let logs = fs::read_dir(broker.data().join("t-0"))?.map(|entry| Ok(entry?.path()));
+        let logs: Vec<PathBuf> = logs.collect::<ottla_tests::Result<_>>()?;
+        let is_log = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "log");
+        let active = logs.iter().filter(is_log).max().expect("the partition has segments");
+        File::options().write(true).open(active)?.set_len(0)?;
+        for _ in 0..2 {
+            let (error, _) = client.produce("t", 0, numbered(BATCHES), -1)?;
+            assert_eq!(error, ErrorCode::KafkaStorageError);
+        }
+        let fetched = client.fetch("t", 0, BATCHES - 1, 0)?;
+        assert_eq!(
+            code(fetched.responses[0].partitions[0].error_code),
+            ErrorCode::KafkaStorageError
+        );
+        assert_eq!(
+            client.produce("t", 1, numbered(BATCHES), -1)?,
+            (ErrorCode::None, BATCHES)
+        );
+        let mut offsets = [0, BATCHES];
+        follow(&client.call(&fetch_request("t", 1, BATCHES, 0), 12)?, &mut offsets)?;
+        assert_eq!(offsets[1], BATCHES + 1);
+        Ok(())
+    })
+}

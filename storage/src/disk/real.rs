@@ -15,26 +15,42 @@ use rustix::io::ReadWriteFlags;
 
 use super::map::map_tail;
 use super::plain::plain_tail;
-use super::{DirEntry, Disk, DiskFile, FileStatus, OpenMode, TailReader, TailWriter, may_wait};
+use super::{DirEntry, Disk, DiskFile, FileStatus, OpenFiles, OpenMode, TailReader, TailWriter, may_wait};
 
 /// Linux has taken at most this many parts in one call since ever.
 const PARTS_PER_CALL: usize = 1024;
 
 /// The file system of this machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RealDisk {
     has_maps: bool,
+    /// `None`: those of the process.
+    open_files: Option<Arc<OpenFiles>>,
 }
 
 impl RealDisk {
     /// With memory maps for the ends of logs.
     pub const fn new() -> Self {
-        Self { has_maps: true }
+        Self {
+            has_maps: true,
+            open_files: None,
+        }
     }
 
-    /// Without maps: slower, but a disk that fails or shrinks can never end the process.
+    /// Without maps: slower, but whatever the disk does comes as an error of a call.
     pub const fn without_maps() -> Self {
-        Self { has_maps: false }
+        Self {
+            has_maps: false,
+            open_files: None,
+        }
+    }
+
+    /// Keeps at most so many files open, instead of half of what the process may.
+    pub fn with_open_files(limit: usize) -> Self {
+        Self {
+            has_maps: true,
+            open_files: Some(Arc::new(OpenFiles::with_limit(limit))),
+        }
     }
 }
 
@@ -52,7 +68,7 @@ impl Disk for RealDisk {
             .write(mode != OpenMode::Read)
             .create(mode == OpenMode::Create);
         Ok(Arc::new(RealFile {
-            file: Arc::new(options.open(path)?),
+            file: options.open(path)?,
             has_maps: self.has_maps,
         }))
     }
@@ -101,11 +117,15 @@ impl Disk for RealDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    fn open_files(&self) -> Option<&OpenFiles> {
+        Some(self.open_files.as_deref().unwrap_or_else(|| OpenFiles::of_process()))
+    }
 }
 
 #[derive(Debug)]
 struct RealFile {
-    file: Arc<File>,
+    file: File,
     has_maps: bool,
 }
 

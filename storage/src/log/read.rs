@@ -107,7 +107,13 @@ impl Log {
                 start: self.positions.start_of(from, &segment, truncations),
                 next_base_offset: next,
             };
-            if let Some(batches) = segment.read(&request)? {
+            let read = segment.read(&request);
+            if let Err(error) = segment.check() {
+                // Others have been promised what is gone, so this is for whoever is in charge of the directory.
+                self.take_offline();
+                return Err(ScanError::from(error).into());
+            }
+            if let Some(batches) = read? {
                 if !batches.records.is_empty() {
                     slice.base_offset = batches.base_offset;
                     slice.next_offset = batches.next_offset;

@@ -86,7 +86,13 @@ impl Writer {
             self.grow(len, segment_bytes)?;
         }
         let tail = self.tail.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        tail.append(parts)
+        let segment = &self.segment;
+        tail.append(parts, &|| segment.file())
+    }
+
+    /// Fails if the disk has let the map down: what was appended since the last sync may be gone.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.tail.as_ref().map_or(Ok(()), |tail| tail.check())
     }
 
     /// Indexes the batch that was appended at `position`, which gave it its offsets.
