@@ -19,6 +19,7 @@ use crate::{
     producer_ids::ProducerIds,
     runtime::{
         cleaner::LogCleaner,
+        cold_reads::ColdReads,
         controller::{self, ControllerQueue, Turn},
         directories,
         housekeeping::{self, Housekeeper, Housekeeping},
@@ -58,6 +59,7 @@ pub(crate) struct Broker {
     pub(crate) logs: LogStore,
     pub(crate) partitions: Partitions,
     pub(crate) fetch_sessions: Sessions,
+    pub(crate) cold_reads: ColdReads,
     pub(crate) coordinators: Coordinators,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) stop: Stop,
@@ -209,6 +211,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         logs,
         partitions: Partitions::default(),
         fetch_sessions: Sessions::new(config.fetch_session_slots),
+        cold_reads: ColdReads::new(),
         coordinators: Coordinators::new(&config, Arc::new(controller.image().clone())),
         producer_ids: ProducerIds::default(),
         stop: Stop::default(),

@@ -4,6 +4,7 @@
 //! marked by an append, added or changed by the client, or left with data that did not fit; and it answers only for
 //! those whose answer differs from the last one.
 
+mod cold;
 pub(crate) mod session;
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     waiting::{Interest, RegistrationId, SlotIndex},
 };
 use bytes::Bytes;
+pub(crate) use cold::{ColdRead, warm};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{Offset, Uuid},
@@ -20,8 +22,9 @@ use ottla_protocol::{
         fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData},
     },
 };
+use ottla_storage::FileRegion;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -42,6 +45,8 @@ pub(crate) struct Limits {
     pub(crate) min_bytes: usize,
     pub(crate) max_bytes: usize,
     pub(crate) is_read_committed: bool,
+    /// Whether reads may wait for the disk.
+    pub(crate) may_wait: bool,
 }
 
 /// One partition of a fetch.
@@ -59,11 +64,46 @@ struct Slot {
 #[derive(Default)]
 pub(crate) struct Look {
     /// Partition answers by slot.
-    answers: Vec<(SlotIndex, PartitionData)>,
+    answers: Vec<(SlotIndex, Answer)>,
+    /// What has to be brought into memory before the look can be whole. Those partitions are not among the answers.
+    pub(crate) cold: Vec<ColdRead>,
     /// Bytes of records found.
     pub(crate) bytes: usize,
     /// A partition answered with an error, or diverged: the client must hear of it at once.
     pub(crate) is_urgent: bool,
+}
+
+/// What one partition has to say.
+pub(crate) struct Answer {
+    pub(crate) data: PartitionData,
+    /// The records, if they are to be sent from their file. Those in `data` are empty then.
+    pub(crate) region: Option<FileRegion>,
+}
+
+impl From<PartitionData> for Answer {
+    fn from(data: PartitionData) -> Self {
+        Self { data, region: None }
+    }
+}
+
+impl Answer {
+    fn records_len(&self) -> usize {
+        let in_memory = self.data.records.as_ref().map_or(0, Bytes::len);
+        self.region.as_ref().map_or(in_memory, FileRegion::len)
+    }
+}
+
+/// Why a partition has nothing to say.
+pub(crate) enum NoAnswer {
+    Refused(ErrorCode),
+    /// It would have to wait for the disk.
+    Cold(ColdRead),
+}
+
+impl From<ErrorCode> for NoAnswer {
+    fn from(code: ErrorCode) -> Self {
+        Self::Refused(code)
+    }
 }
 
 /// The partitions of a fetch or a fetch session.
@@ -189,14 +229,20 @@ impl Fetching {
                 continue;
             };
             let room = limits.max_bytes.saturating_sub(look.bytes);
-            let answer = slot.look(broker, limits, room, look.bytes == 0);
-            let found = answer.records.as_ref().map_or(0, Bytes::len);
+            let answer = match slot.look(broker, limits, room, look.bytes == 0) {
+                Ok(answer) => answer,
+                Err(cold) => {
+                    look.cold.push(cold);
+                    continue;
+                }
+            };
+            let found = answer.records_len();
             look.bytes += found;
-            look.is_urgent |= answer.error_code != 0 || answer.diverging_epoch.end_offset >= 0;
+            look.is_urgent |= answer.data.error_code != 0 || answer.data.diverging_epoch.end_offset >= 0;
             if found > 0 {
                 self.next = index + 1;
             }
-            let is_news = found > 0 || slot.is_news(&answer);
+            let is_news = found > 0 || slot.is_news(&answer.data);
             if !is_news && room > 0 {
                 self.open.remove(&index);
             }
@@ -217,24 +263,27 @@ impl Fetching {
         look
     }
 
-    /// Turns a look into the answer's topics, and remembers what the client is told.
-    pub(crate) fn answer(&mut self, look: Look) -> Vec<FetchableTopicResponse> {
+    /// Turns a look into the answer's topics, and the files of those partitions, in their order, that send from one; and
+    /// remembers what the client is told.
+    pub(crate) fn answer(&mut self, look: Look) -> (Vec<FetchableTopicResponse>, VecDeque<Option<FileRegion>>) {
+        let mut files = VecDeque::with_capacity(look.answers.len());
         let mut topics: Vec<FetchableTopicResponse> = Vec::new();
         let mut last: Option<TopicRef> = None;
         for (index, answer) in look.answers {
             let Some(slot) = &mut self.slots[index as usize] else {
                 continue;
             };
-            slot.told = Some(told(&answer));
+            slot.told = Some(told(&answer.data));
             if last.as_ref() != Some(&slot.topic) {
                 last = Some(slot.topic.clone());
                 topics.push(slot.topic_answer());
             }
             if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(answer);
+                topic.partitions.push(answer.data);
+                files.push_back(answer.region);
             }
         }
-        topics
+        (topics, files)
     }
 }
 
@@ -277,27 +326,41 @@ impl Slot {
     }
 
     /// What the partition has from the asked offset on, at most `room` bytes and the partition's own limit.
-    fn look(&mut self, broker: &Broker, limits: Limits, room: usize, is_first: bool) -> PartitionData {
+    ///
+    /// # Errors
+    /// What has to be brought into memory before there is an answer.
+    fn look(&mut self, broker: &Broker, limits: Limits, room: usize, is_first: bool) -> Result<Answer, ColdRead> {
         if self.partition.as_ref().is_none_or(|partition| partition.is_gone()) {
             self.unregister();
             self.registration = None;
             self.partition = broker.partitions.find(&broker.image.load(), &self.topic, self.index);
         }
         let answer = match &self.partition {
-            None => Err(broker
-                .partitions
-                .absence(&broker.image.load(), &self.topic, self.index, self.unknown())),
-            Some(partition) => partition.look(&self.asked, limits.is_read_committed, room, is_first),
+            None => Err(NoAnswer::Refused(broker.partitions.absence(
+                &broker.image.load(),
+                &self.topic,
+                self.index,
+                self.unknown(),
+            ))),
+            Some(partition) => partition.look(&self.asked, limits, room, is_first),
         };
-        let mut answer = answer.unwrap_or_else(|error| PartitionData {
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(NoAnswer::Cold(read)) => return Err(read),
+            Err(NoAnswer::Refused(error)) => self.refused(error).into(),
+        };
+        answer.data.partition_index = self.index;
+        Ok(answer)
+    }
+
+    fn refused(&self, error: ErrorCode) -> PartitionData {
+        PartitionData {
             error_code: error.code(),
             high_watermark: -1,
             current_leader: self.current_leader(error),
             records: Some(Bytes::new()),
             ..Default::default()
-        });
-        answer.partition_index = self.index;
-        answer
+        }
     }
 
     fn unknown(&self) -> ErrorCode {

@@ -6,3 +6,4 @@ mod input;
 pub(crate) mod listener;
 mod output;
 mod pace;
+pub(crate) mod reply;

@@ -1,6 +1,7 @@
 //! The loops that drive the pure parts: what decides is elsewhere, what waits, writes and wakes is here.
 
 pub(crate) mod cleaner;
+pub(crate) mod cold_reads;
 pub(crate) mod controller;
 pub(crate) mod coordinator_shard;
 pub(crate) mod directories;

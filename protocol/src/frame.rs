@@ -7,6 +7,7 @@ use crate::{
     primitives::{DecodeError, EncodeError, Frame, Reader, Str, Writer},
 };
 use bytes::{BufMut, Bytes, BytesMut};
+use std::collections::VecDeque;
 
 /// The version of the header before a request.
 ///
@@ -89,7 +90,23 @@ pub fn request<R: Request>(
 /// # Errors
 /// A field is null or too long for `version`.
 pub fn response<M: Message>(key: ApiKey, version: i16, correlation_id: i32, body: &M) -> Result<Frame, EncodeError> {
+    response_around(key, version, correlation_id, body, VecDeque::new())
+}
+
+/// As [`response`], with a gap in the place of each record set for which `elsewhere` has a length: see
+/// [`Writer::take_records_from`].
+///
+/// # Errors
+/// A field is null or too long for `version`.
+pub fn response_around<M: Message>(
+    key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &M,
+    elsewhere: VecDeque<Option<usize>>,
+) -> Result<Frame, EncodeError> {
     let mut writer = Writer::with_capacity(128);
+    writer.take_records_from(elsewhere);
     writer.leave_out_unknown_fields();
     ResponseHeader { correlation_id }.encode(&mut writer, response_header_version(key, version));
     body.encode(&mut writer, version);

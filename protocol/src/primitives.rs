@@ -9,7 +9,7 @@ mod writer;
 
 pub use reader::{DecodeError, Reader};
 pub use text::Str;
-pub use writer::{EncodeError, Frame, Writer};
+pub use writer::{EncodeError, Frame, Gap, Writer};
 
 /// The most elements that an array may announce; Apache Kafka 4.4 refuses more.
 pub const MAX_ELEMENTS: usize = 1_000_000;

@@ -12,6 +12,8 @@
 #[cfg(test)]
 pub(crate) mod faulty;
 mod map;
+mod open_files;
+mod patience;
 mod plain;
 mod real;
 
@@ -23,8 +25,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use open_files::Held;
 
+pub use open_files::OpenFiles;
+pub use patience::without_waiting;
+pub(crate) use patience::{may_wait, would_wait};
 pub use real::RealDisk;
 
 /// How [`Disk::open`] opens a file.
@@ -77,13 +82,18 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Names the time since the machine was started: what was written in it and not synced is there as long as it goes
     /// on, and may be lost when it is another. `None` where nobody knows.
     fn boot_id(&self) -> Option<String>;
+    /// What bounds how many files of this disk are kept open; `None` where open files cost nothing.
+    fn open_files(&self) -> Option<&OpenFiles> {
+        None
+    }
 }
 
 /// An open file. All methods take positions, none moves a cursor: a file may be shared between threads.
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Length in bytes, with what was preallocated.
     fn len_bytes(&self) -> io::Result<u64>;
-    /// Reads until `buffer` is full or the file ends; returns how much was read.
+    /// Reads until `buffer` is full or the file ends; returns how much was read. `WouldBlock` if that needs the disk and
+    /// the thread must not wait for it ([`without_waiting`]).
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
     /// Writes all `parts`, one after another, starting at `position`.
     fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<()>;
@@ -102,6 +112,16 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn tail(self: Arc<Self>, range: Range<u64>, start: u64) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)>;
     /// The descriptor, for calls such as sendfile; `None` where there is none.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+    /// Whether the byte at `position` can be read without waiting; `true` where nothing ever waits.
+    fn is_resident(&self, position: u64) -> bool {
+        let _ = position;
+        true
+    }
+    /// Asks for `len` bytes to be brought into memory, without waiting for them.
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()> {
+        let _ = (position, len);
+        Ok(())
+    }
 }
 
 /// What [`DiskFile::tail`] must start at a multiple of.
@@ -113,34 +133,43 @@ pub trait TailWriter: Send + Sync + fmt::Debug {
     fn end(&self) -> u64;
     /// Up to where in the file bytes are written.
     fn written(&self) -> u64;
-    /// Copies `parts` to the end of what is written, and shows them to the readers in one step.
+    /// Copies `parts` to the end of what is written, and shows them to the readers in one step. `file` is asked for the
+    /// file if it is needed: a map does without.
     ///
     /// # Errors
     /// The readers see nothing of the parts. They must fit: more bytes than the window has left are a bug.
-    fn append(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()>;
+    fn append(&mut self, parts: &[IoSlice<'_>], file: FileSource<'_>) -> io::Result<()>;
+    /// Fails if bytes that were appended, or may be read, are not in the file: of a map that the disk let down.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
+
+/// Opens the file of a window, if it is not open.
+pub type FileSource<'a> = &'a dyn Fn() -> io::Result<Arc<dyn DiskFile>>;
 
 /// Reads a window of a file that is being appended to.
 pub trait TailReader: Send + Sync + fmt::Debug {
     /// The part of the file that can be read here now.
     fn readable(&self) -> Range<u64>;
     /// The bytes of `range`, which must be readable. Real maps do not copy.
+    ///
+    /// # Errors
+    /// The disk's, also those that [`TailReader::check`] tells of.
     fn read(self: Arc<Self>, range: Range<u64>) -> io::Result<Bytes>;
+    /// As [`TailWriter::check`].
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-/// A file that is opened when it is needed and can be let go of at any time.
+/// A file that is opened when it is needed and can be let go of at any time: by its owner, or because too many files are
+/// open and this one has not been used of late ([`OpenFiles`]).
 #[derive(Debug)]
 pub(crate) struct FileSlot {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    held: Mutex<Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    file: Option<Arc<dyn DiskFile>>,
-    /// Whether another file has, or may soon have, the path: then it is not opened again.
-    is_pinned: bool,
+    held: Arc<Held>,
 }
 
 impl FileSlot {
@@ -148,7 +177,7 @@ impl FileSlot {
         Self {
             disk,
             path,
-            held: Mutex::default(),
+            held: Arc::default(),
         }
     }
 
@@ -160,17 +189,27 @@ impl FileSlot {
         &self.path
     }
 
-    /// The open file, opened with `mode` if nobody has since [`FileSlot::close`].
+    /// The open file, opened with `mode` if it is not open.
     pub(crate) fn open(&self, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut held = self.held.lock();
-        if let Some(file) = &held.file {
-            return Ok(file.clone());
+        let file = {
+            let mut held = self.held.state.lock();
+            if let Some(file) = &held.file {
+                self.held.note_use();
+                return Ok(file.clone());
+            }
+            if held.is_pinned {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            if !may_wait() {
+                return Err(would_wait());
+            }
+            let file = self.disk.open(&self.path, mode)?;
+            held.file = Some(file.clone());
+            file
+        };
+        if let Some(open_files) = self.disk.open_files() {
+            open_files.opened(&self.held);
         }
-        if held.is_pinned {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let file = self.disk.open(&self.path, mode)?;
-        held.file = Some(file.clone());
         Ok(file)
     }
 
@@ -190,7 +229,7 @@ impl FileSlot {
 
     /// Drops the descriptor, once those who still use it are done.
     pub(crate) fn close(&self) {
-        let mut held = self.held.lock();
+        let mut held = self.held.state.lock();
         if !held.is_pinned {
             held.file = None;
         }
@@ -199,16 +238,15 @@ impl FileSlot {
     /// Opens the file, if there is one, and keeps it: what happens to its name does not matter from here on.
     pub(crate) fn pin(&self) -> io::Result<()> {
         let file = self.open_existing()?;
-        *self.held.lock() = Held { file, is_pinned: true };
+        let mut held = self.held.state.lock();
+        (held.file, held.is_pinned) = (file, true);
         Ok(())
     }
 
     /// Lets the file go for good: whoever comes now finds nothing.
     pub(crate) fn retire(&self) {
-        *self.held.lock() = Held {
-            file: None,
-            is_pinned: true,
-        };
+        let mut held = self.held.state.lock();
+        (held.file, held.is_pinned) = (None, true);
     }
 }
 

@@ -17,6 +17,7 @@ mod config;
 mod epochs;
 mod lifecycle;
 mod moving;
+mod positions;
 mod read;
 mod retain;
 mod roll;
@@ -39,11 +40,12 @@ use crate::recovery::Recovery;
 use crate::segment::Segment;
 use crate::segment::writer::Writer;
 
+pub use crate::segment::{FileRegion, Records};
 pub use append::{Append, AppendError, Appended};
 pub use config::{LogConfig, LogOptions};
 pub use lifecycle::OpenError;
 pub use moving::{CopyError, copy_some, cut_to};
-pub use read::{FileRegion, ReadError, ReadSlice, Records};
+pub use read::{ReadError, ReadSlice};
 pub use retain::{DeleteRecordsError, RetentionError};
 pub use sync::SyncError;
 pub use timestamps::{LookUpError, TimestampAndOffset};
@@ -87,6 +89,14 @@ pub struct Log {
     is_closed: AtomicBool,
     has_failed: AtomicBool,
     recovery: Recovery,
+    positions: positions::Positions,
+}
+
+/// What has happened to the segments of a log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Changes {
+    truncations: u64,
+    replacements: u64,
 }
 
 /// What only the holder of the append lock touches.
@@ -240,13 +250,6 @@ impl Log {
         appender.producers.expire(now_ms, expiration_ms);
     }
 
-    /// The segment that `offset` belongs to; the first one for an offset before it.
-    fn segment_for(&self, offset: Offset) -> Option<Arc<Segment>> {
-        let segments = self.segments.read();
-        let after = segments.partition_point(|segment| segment.base_offset() <= offset);
-        segments.get(after.saturating_sub(1)).cloned()
-    }
-
     /// The segment that follows the one with this base offset.
     fn segment_after(&self, base_offset: Offset) -> Option<Arc<Segment>> {
         let segments = self.segments.read();
@@ -254,7 +257,7 @@ impl Log {
         segments.get(after).cloned()
     }
 
-    /// [`Log::segment_for`] and those that follow it.
+    /// The segment that `offset` belongs to, the first one for an offset before it, and those that follow it.
     fn segments_from(&self, offset: Offset) -> Vec<Arc<Segment>> {
         let segments = self.segments.read();
         let after = segments.partition_point(|segment| segment.base_offset() <= offset);
@@ -265,17 +268,20 @@ impl Log {
         self.segments.read().clone()
     }
 
+    fn changes(&self) -> Changes {
+        Changes {
+            truncations: self.truncations.load(Ordering::Acquire),
+            replacements: self.replacements.load(Ordering::Acquire),
+        }
+    }
+
     /// What `look` sees, which it is asked again if segments went while it looked: what seemed to be damage, or a
     /// missing file, was that.
     fn undisturbed<T, E>(&self, look: impl Fn() -> Result<T, E>) -> Result<T, E> {
-        let changes = || {
-            let (one, other) = (&self.truncations, &self.replacements);
-            (one.load(Ordering::Acquire), other.load(Ordering::Acquire))
-        };
         loop {
-            let before = changes();
+            let before = self.changes();
             let result = look();
-            if result.is_ok() || before == changes() {
+            if result.is_ok() || before == self.changes() {
                 return result;
             }
         }

@@ -6,6 +6,8 @@
 //! descriptor that [`Segment::release`] could not give back.
 
 mod batches;
+mod reading;
+mod region;
 mod scan;
 pub(crate) mod writer;
 
@@ -25,8 +27,11 @@ use crate::disk::{Disk, DiskFile, FileSlot, OpenMode, TailReader, read_exact};
 use crate::index::offset::{self, OffsetIndex, OffsetPosition};
 use crate::index::time::{self, TimeIndex, TimestampOffset};
 use crate::index::txn::TxnIndex;
+use region::Leases;
 
 pub(crate) use batches::BatchReader;
+pub(crate) use reading::{ReadRequest, ReadStart};
+pub use region::{FileRegion, Records};
 pub use scan::ScanError;
 pub(crate) use scan::{Found, Scan};
 
@@ -54,6 +59,7 @@ pub(crate) struct Segment {
     log: FileSlot,
     size_bytes: AtomicU64,
     tails: RwLock<Tails>,
+    leases: Leases,
     pub(crate) offsets: OffsetIndex,
     pub(crate) times: TimeIndex,
     pub(crate) txns: TxnIndex,
@@ -84,14 +90,6 @@ impl Tails {
     }
 }
 
-/// What a read found in a segment.
-#[derive(Debug)]
-pub(crate) struct Batches {
-    pub(crate) bytes: Bytes,
-    pub(crate) base_offset: Offset,
-    pub(crate) next_offset: Offset,
-}
-
 impl Segment {
     /// A segment that has files, of which the first `size_bytes` are batches.
     pub(crate) fn open(disk: &Arc<dyn Disk>, dir: &Path, base_offset: Offset, size_bytes: u64) -> io::Result<Self> {
@@ -112,6 +110,7 @@ impl Segment {
             log: FileSlot::new(disk.clone(), path("log")),
             size_bytes: AtomicU64::new(size_bytes),
             tails: RwLock::default(),
+            leases: Leases::default(),
             offsets: OffsetIndex::open(disk.clone(), path("index"), base_offset)?,
             times: TimeIndex::open(disk.clone(), path("timeindex"), base_offset)?,
             txns: TxnIndex::open(disk.clone(), path("txnindex"))?,
@@ -132,6 +131,7 @@ impl Segment {
             log: FileSlot::new(disk.clone(), path("log")),
             size_bytes: AtomicU64::new(0),
             tails: RwLock::default(),
+            leases: Leases::default(),
             offsets: OffsetIndex::create(disk.clone(), path("index"), base_offset),
             times: TimeIndex::create(disk.clone(), path("timeindex"), base_offset),
             txns: TxnIndex::create(disk.clone(), path("txnindex")),
@@ -261,8 +261,17 @@ impl Segment {
         Ok(read_exact(&*self.file()?, range.start, len)?.into())
     }
 
+    /// Fails if the disk has let the map of the segment's end down.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let tail = self.tails.read().current.clone();
+        tail.map_or(Ok(()), |tail| tail.check())
+    }
+
     /// The first batch that ends at or after `offset`.
     pub(crate) fn find(&self, offset: Offset) -> Result<Option<Found>, ScanError> {
+        if offset <= self.base_offset {
+            return self.find_from(0, offset);
+        }
         self.find_from(self.position_before(offset)?, offset)
     }
 
@@ -292,42 +301,6 @@ impl Segment {
         }
         let header = BatchHeader::parse(&self.bytes(entry.position..end)?);
         Ok(header.is_ok_and(|header| header.base_offset >= self.base_offset && header.last_offset() <= entry.offset))
-    }
-
-    /// Whole batches from the one with `from` on, of which no record is at or after `upper_bound`, in `max_bytes`; with
-    /// `at_least_one` the first may be larger than that (KIP-74). `None` if the segment has nothing from `from` on.
-    pub(crate) fn read(
-        &self,
-        from: Offset,
-        upper_bound: Offset,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Option<Batches>, ScanError> {
-        let Some(first) = self.find(from)? else { return Ok(None) };
-        let base_offset = first.header.base_offset;
-        let mut batches = Batches {
-            bytes: Bytes::new(),
-            base_offset,
-            next_offset: from,
-        };
-        let first_bytes = first.header.size_bytes();
-        if first.header.last_offset() >= upper_bound || (first_bytes > max_bytes && !at_least_one) {
-            return Ok(Some(batches));
-        }
-        let end = (first.position + max_bytes.max(first_bytes) as u64).min(self.size_bytes());
-        let bytes = self.bytes(first.position..end)?;
-        let mut len = 0;
-        while let Some(header) = bytes.get(len..).filter(|rest| rest.len() >= HEADER_BYTES) {
-            let at = first.position + len as u64;
-            let header = BatchHeader::parse(header).map_err(|error| ScanError::corrupt(self, at, error))?;
-            if header.last_offset() >= upper_bound || len + header.size_bytes() > bytes.len() {
-                break;
-            }
-            len += header.size_bytes();
-            batches.next_offset = header.next_offset();
-        }
-        batches.bytes = bytes.slice(..len);
-        Ok(Some(batches))
     }
 
     /// The offset after the last batch; the base offset if there is none.

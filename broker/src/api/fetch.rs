@@ -5,20 +5,25 @@
 //! v18: high watermark of the fetcher (KIP-1166).
 //! Not done: fetches of followers; a preferred read replica.
 
-use super::table::Call;
+use super::table::{Begun, Call, Refused};
 use crate::{
     broker::Broker,
     fetching::{
         Fetching, Limits, Look, PARTITIONS_MAX, TopicRef,
         session::{FINAL_EPOCH, INITIAL_EPOCH, NO_SESSION, Session},
+        warm,
     },
+    net::reply::Reply,
 };
 use ottla_protocol::{
-    ErrorCode,
+    ErrorCode, Message, frame,
     messages::{FetchRequest, FetchResponse},
+    primitives::Reader,
 };
+use ottla_storage::FileRegion;
 use parking_lot::Mutex;
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,6 +32,10 @@ use std::{
 const TOPIC_IDS_FROM: i16 = 13;
 
 const READ_COMMITTED: i8 = 1;
+
+/// So often what a fetch needs is brought into memory. Then it is read, even if that waits: memory may be so short that it
+/// is gone again each time, or the file may not open at all.
+const WARM_UPS_MAX: usize = 3;
 
 /// Where the partitions of a request are kept while it is answered.
 enum Holder {
@@ -65,28 +74,68 @@ impl Holder {
     }
 }
 
-pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> FetchResponse {
+/// A response, and for each of its partitions the file that has the records, if they are not in the response.
+type Found = (FetchResponse, VecDeque<Option<FileRegion>>);
+
+pub(super) fn begin(broker: &Arc<Broker>, call: Call, mut reader: Reader) -> Result<Begun, Refused> {
+    let request = FetchRequest::decode(&mut reader, call.version)?;
+    drop(reader);
+    let broker = broker.clone();
+    Ok(Begun::Waiting(Box::pin(async move {
+        let (response, files) = handle(&broker, &call, request).await;
+        let lengths = files.iter().map(|file| file.as_ref().map(FileRegion::len)).collect();
+        let frame = frame::response_around(call.key, call.version, call.correlation_id, &response, lengths)?;
+        Ok(Some(Reply::around(frame, files.into_iter().flatten())))
+    })))
+}
+
+async fn handle(broker: &Arc<Broker>, call: &Call, request: FetchRequest) -> Found {
     let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
     let limits = Limits {
         min_bytes: request.min_bytes.max(0) as usize,
         max_bytes: (request.max_bytes.max(0) as usize).min(broker.config.fetch_max_bytes),
         is_read_committed: request.isolation_level == READ_COMMITTED,
+        may_wait: false,
     };
     let holder = match holder(broker, call, request) {
         Ok(holder) => holder,
         Err(error) => {
-            return FetchResponse {
+            let refused = FetchResponse {
                 error_code: error.code(),
                 ..Default::default()
             };
+            return (refused, VecDeque::new());
         }
     };
     let look = look_until_enough(broker, &holder, limits, max_wait).await;
-    FetchResponse {
+    let (responses, files) = holder.with(|fetching| fetching.answer(look));
+    let response = FetchResponse {
         session_id: holder.session_id(),
-        responses: holder.with(|fetching| fetching.answer(look)),
+        responses,
         ..Default::default()
+    };
+    (response, files)
+}
+
+/// Looks, and if that would have to wait for the disk, brings what is needed into memory and looks again.
+async fn look(broker: &Broker, holder: &Holder, limits: Limits) -> Look {
+    for _ in 0..WARM_UPS_MAX {
+        let cold = {
+            let look = holder.look(broker, limits);
+            if look.cold.is_empty() {
+                return look;
+            }
+            look.cold
+        };
+        warm(&broker.cold_reads, cold).await;
     }
+    holder.look(
+        broker,
+        Limits {
+            may_wait: true,
+            ..limits
+        },
+    )
 }
 
 /// Looks again whenever there are news, until there is enough, an error, or the time is up.
@@ -94,7 +143,7 @@ async fn look_until_enough(broker: &Arc<Broker>, holder: &Holder, limits: Limits
     let deadline = tokio::time::Instant::now() + max_wait;
     // A look holds records, so none is kept while this waits.
     {
-        let look = holder.look(broker, limits);
+        let look = look(broker, holder, limits).await;
         if is_enough(&look, limits) || max_wait.is_zero() || holder.is_empty() {
             return look;
         }
@@ -105,13 +154,13 @@ async fn look_until_enough(broker: &Arc<Broker>, holder: &Holder, limits: Limits
     });
     loop {
         {
-            let look = holder.look(broker, limits);
+            let look = look(broker, holder, limits).await;
             if is_enough(&look, limits) {
                 return look;
             }
         }
         if tokio::time::timeout_at(deadline, interest.news()).await.is_err() {
-            return holder.look(broker, limits);
+            return look(broker, holder, limits).await;
         }
     }
 }

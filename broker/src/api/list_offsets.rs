@@ -15,6 +15,7 @@ use ottla_protocol::{
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
     },
 };
+use ottla_storage::{LookUpError, TimestampAndOffset, disk::without_waiting};
 use std::{collections::HashSet, sync::Arc};
 
 const LATEST: i64 = -1;
@@ -37,36 +38,38 @@ fn first_version_of(timestamp: i64) -> i16 {
     }
 }
 
-pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let is_read_committed = request.isolation_level == READ_COMMITTED;
     let mut seen = HashSet::new();
-    let topics = request.topics.into_iter().map(|topic| {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
         let topic_ref = TopicRef::Name(topic.name.clone());
-        let partitions = topic.partitions.iter().map(|asked| {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in &topic.partitions {
             let is_repeated = !seen.insert((topic.name.clone(), asked.partition_index));
             let found = match is_repeated {
                 true => Err(ErrorCode::InvalidRequest),
-                false => find(broker, call, &topic_ref, asked, is_read_committed),
+                false => find(broker, call, &topic_ref, asked, is_read_committed).await,
             };
             let mut answer = found.unwrap_or_else(|error| ListOffsetsPartitionResponse {
                 error_code: error.code(),
                 ..Default::default()
             });
             answer.partition_index = asked.partition_index;
-            answer
-        });
-        ListOffsetsTopicResponse {
-            partitions: partitions.collect(),
-            name: topic.name,
+            partitions.push(answer);
         }
-    });
+        topics.push(ListOffsetsTopicResponse {
+            partitions,
+            name: topic.name,
+        });
+    }
     ListOffsetsResponse {
-        topics: topics.collect(),
+        topics,
         ..Default::default()
     }
 }
 
-fn find(
+async fn find(
     broker: &Broker,
     call: &Call,
     topic: &TopicRef,
@@ -76,7 +79,7 @@ fn find(
     if call.version < first_version_of(asked.timestamp) || asked.timestamp < EARLIEST_PENDING_UPLOAD {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let (image, index) = (broker.image.load(), asked.partition_index);
+    let (image, index) = (broker.image.load_full(), asked.partition_index);
     let partition = broker.partitions.find(&image, topic, index).ok_or_else(|| {
         let otherwise = ErrorCode::UnknownTopicOrPartition;
         broker.partitions.absence(&image, topic, index, otherwise)
@@ -96,19 +99,25 @@ fn find(
             ))
         }
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(answer(-1, -1, -1)),
-        timestamp => by_timestamp(&partition, timestamp, is_read_committed),
+        timestamp => by_timestamp(broker, &partition, timestamp, is_read_committed).await,
     }
 }
 
-fn by_timestamp(
-    partition: &Partition,
+/// Looks in memory first, and where that would have to wait for the disk, in the turn of this request.
+async fn by_timestamp(
+    broker: &Broker,
+    partition: &Arc<Partition>,
     timestamp: i64,
     is_read_committed: bool,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
-    let found = partition.on_log(|log| match timestamp {
-        MAX_TIMESTAMP => log.max_timestamp(),
-        timestamp => log.offset_for_timestamp(timestamp),
-    });
+    let found = match without_waiting(|| look_up(partition, timestamp)) {
+        Err(error) if error.would_wait() => {
+            let cold = partition.clone();
+            let found = broker.cold_reads.run(move || look_up(&cold, timestamp)).await;
+            found.ok_or(ErrorCode::UnknownServerError)?
+        }
+        found => found,
+    };
     let found = found.map_err(|error| partition.storage_fault(&error))?;
     // Beyond what the client may read there is no answer, as if the record were not there yet.
     Ok(
@@ -117,6 +126,13 @@ fn by_timestamp(
             None => answer(-1, -1, -1),
         },
     )
+}
+
+fn look_up(partition: &Partition, timestamp: i64) -> Result<Option<TimestampAndOffset>, LookUpError> {
+    partition.on_log(|log| match timestamp {
+        MAX_TIMESTAMP => log.max_timestamp(),
+        timestamp => log.offset_for_timestamp(timestamp),
+    })
 }
 
 fn answer(timestamp: i64, offset: i64, leader_epoch: i32) -> ListOffsetsPartitionResponse {

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     broker::Broker,
     fetching::TopicRef,
+    net::reply::Reply,
     partitions::{FlushWait, Placed},
 };
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use ottla_protocol::{
             BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
         },
     },
-    primitives::{Frame, Reader},
+    primitives::Reader,
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -78,7 +79,7 @@ async fn answer_when_flushed(
     call: Call,
     mut response: ProduceResponse,
     flushes: Vec<PendingFlush>,
-) -> Result<Option<Frame>, Refused> {
+) -> Result<Option<Reply>, Refused> {
     for PendingFlush { topic, partition, wait } in flushes {
         if wait.done().await.is_err() {
             let answer = &mut response.responses[topic].partition_responses[partition];

@@ -3,13 +3,17 @@
 //! The one list from which dispatch, ApiVersions and docs/protocol.md follow: an API that does not work is not in it.
 
 use super::*;
-use crate::{broker::Broker, net::connection::Peer, runtime::controller::Stopped};
+use crate::{
+    broker::Broker,
+    net::{connection::Peer, reply::Reply},
+    runtime::controller::Stopped,
+};
 use bytes::Bytes;
 use ottla_protocol::{
     ApiKey, ErrorCode, Message, Request, Str,
     frame::{self, Prelude},
     messages::*,
-    primitives::{DecodeError, EncodeError, Frame, Reader},
+    primitives::{DecodeError, EncodeError, Reader},
 };
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -32,11 +36,11 @@ impl Call {
 }
 
 /// An answer that comes later.
-pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Option<Frame>, Refused>> + Send>>;
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Option<Reply>, Refused>> + Send>>;
 
 /// What became of a request when it was begun.
 pub(crate) enum Begun {
-    Answered(Frame),
+    Answered(Reply),
     /// Produce with acks=0 has no answer at all.
     NoAnswer,
     Waiting(Waiting),
@@ -137,8 +141,13 @@ pub(crate) static TABLE: &[Entry] = &[
         advertised: versions(0, 13),
         begin: produce::begin,
     },
-    later!(Fetch, 4..=18, FetchRequest, fetch::handle),
-    now!(ListOffsets, 1..=11, ListOffsetsRequest, list_offsets::handle),
+    Entry {
+        key: ApiKey::Fetch,
+        served: versions(4, 18),
+        advertised: versions(4, 18),
+        begin: fetch::begin,
+    },
+    later!(ListOffsets, 1..=11, ListOffsetsRequest, list_offsets::handle),
     later!(Metadata, 0..=13, MetadataRequest, metadata::handle),
     later!(OffsetCommit, 2..=10, OffsetCommitRequest, offset_commit::handle),
     later!(OffsetFetch, 1..=10, OffsetFetchRequest, offset_fetch::handle),
@@ -260,7 +269,9 @@ pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Res
     let version = prelude.api_version;
     if !entry.served.contains(version) {
         return match key {
-            ApiKey::ApiVersions => Ok(Begun::Answered(api_versions::unsupported(prelude.correlation_id)?)),
+            ApiKey::ApiVersions => Ok(Begun::Answered(
+                api_versions::unsupported(prelude.correlation_id)?.into(),
+            )),
             _ => Err(Refused::UnservedVersion { key, version }),
         };
     }
@@ -276,8 +287,8 @@ pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Res
 }
 
 /// The answer to `call` as it goes on the wire.
-pub(crate) fn answer<M: Message>(call: &Call, response: &M) -> Result<Frame, EncodeError> {
-    frame::response(call.key, call.version, call.correlation_id, response)
+pub(crate) fn answer<M: Message>(call: &Call, response: &M) -> Result<Reply, EncodeError> {
+    frame::response(call.key, call.version, call.correlation_id, response).map(Reply::from)
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@
 
 use super::{
     input::{BadFrameLength, Input},
-    output::Output,
+    output::{Output, Pause},
     pace::{Owed, Pace},
+    reply::Reply,
 };
 use crate::{
     api::table::{self, Begun, Waiting},
     broker::Broker,
 };
 use bytes::Bytes;
-use ottla_protocol::primitives::Frame;
 use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
@@ -33,6 +33,9 @@ const MAX_IN_FLIGHT: usize = 128;
 
 /// Answer bytes that may wait for the socket, or for the answers before them, before no further request is begun.
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
+
+/// Brought into memory at once of what is to be sent.
+const WARM_BYTES: usize = 4 << 20;
 
 /// Who asks: what a handler may know of the connection.
 #[derive(Debug)]
@@ -77,14 +80,16 @@ impl Closed {
 
 /// An answer in its place in the queue.
 enum Slot {
-    Ready(Option<Frame>),
+    Ready(Option<Reply>),
     Waiting(Waiting),
 }
 
 /// What the connection waits for next.
 enum Wake {
     Socket,
-    Answered(Result<Option<Frame>, table::Refused>),
+    /// What is to be sent next has been brought into memory.
+    Warm(io::Result<()>),
+    Answered(Result<Option<Reply>, table::Refused>),
     Deadline,
     Stop,
 }
@@ -99,6 +104,8 @@ pub(crate) struct Connection {
     /// Bytes of the answers in flight that are ready.
     ready_bytes: usize,
     pace: Pace,
+    /// Brings into memory what is to be sent next.
+    warming: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
     /// The peer will not send any more.
     has_ended: bool,
 }
@@ -116,6 +123,7 @@ impl Connection {
             in_flight: VecDeque::new(),
             ready_bytes: 0,
             pace,
+            warming: None,
             has_ended: false,
         }
     }
@@ -128,6 +136,8 @@ impl Connection {
             }
             match self.wait().await {
                 Wake::Socket => {}
+                Wake::Warm(Ok(())) => self.pace.taken(Instant::now()),
+                Wake::Warm(Err(error)) => return error.into(),
                 Wake::Answered(Ok(frame)) => self.take_answer(frame),
                 Wake::Answered(Err(refused)) => return refused.into(),
                 Wake::Deadline => return self.closed_at_deadline(),
@@ -143,7 +153,7 @@ impl Connection {
             self.begin_requests()?;
             self.collect_ready();
             let waiting = self.output.len_bytes();
-            self.output.write_to(&self.stream)?;
+            self.write()?;
             let is_left = !self.output.is_empty();
             if is_left && (!had_output || self.output.len_bytes() < waiting) {
                 self.pace.taken(Instant::now());
@@ -157,6 +167,20 @@ impl Connection {
             true => Err(Closed::ByClient),
             false => Ok(()),
         }
+    }
+
+    /// Writes what can be written without waiting. What is not in memory is brought there meanwhile.
+    fn write(&mut self) -> Result<(), Closed> {
+        if self.warming.is_none()
+            && let Pause::Disk(region) = self.output.write_to(&self.stream)?
+        {
+            let broker = self.broker.clone();
+            self.warming = Some(Box::pin(async move {
+                let warmed = broker.cold_reads.run(move || region.bring_in(WARM_BYTES)).await;
+                warmed.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()))
+            }));
+        }
+        Ok(())
     }
 
     fn has_room(&self) -> bool {
@@ -234,7 +258,7 @@ impl Connection {
     }
 
     /// The first answer in flight, which was waited for, is there.
-    fn take_answer(&mut self, frame: Option<Frame>) {
+    fn take_answer(&mut self, frame: Option<Reply>) {
         let now = Instant::now();
         self.pace.sign(now);
         if self.output.is_empty() {
@@ -268,15 +292,18 @@ impl Connection {
     async fn wait(&mut self) -> Wake {
         let deadline = tokio::time::sleep_until(self.pace.deadline(self.owed()));
         let reads = self.has_room() && !self.has_ended;
-        let writes = !self.output.is_empty();
+        let warms = self.warming.is_some();
+        let writes = !self.output.is_empty() && !warms;
         let waits_for_answer = !self.in_flight.is_empty();
         tokio::select! {
             biased;
             answer = front_answer(&mut self.in_flight), if waits_for_answer => Wake::Answered(answer),
+            warmed = warmed(&mut self.warming), if warms => Wake::Warm(warmed),
             _ = self.stream.readable(), if reads => Wake::Socket,
             _ = self.stream.writable(), if writes => Wake::Socket,
             // A peer that has ended may still read, but nobody waits for ever for somebody who may be gone.
-            () = deadline, if !waits_for_answer || writes || self.has_ended => Wake::Deadline,
+            // While the disk works it is not the peer who is slow.
+            () = deadline, if !warms && (!waits_for_answer || writes || self.has_ended) => Wake::Deadline,
             () = self.broker.stop.requested() => Wake::Stop,
         }
     }
@@ -287,7 +314,17 @@ fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(std::task::Waker::noop()))
 }
 
-async fn front_answer(in_flight: &mut VecDeque<Slot>) -> Result<Option<Frame>, table::Refused> {
+/// Ends with what is being brought into memory.
+async fn warmed(warming: &mut Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>) -> io::Result<()> {
+    let result = match warming {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    };
+    *warming = None;
+    result
+}
+
+async fn front_answer(in_flight: &mut VecDeque<Slot>) -> Result<Option<Reply>, table::Refused> {
     poll_fn(|context| match in_flight.front_mut() {
         Some(Slot::Waiting(waiting)) => waiting.as_mut().poll(context),
         Some(Slot::Ready(frame)) => Poll::Ready(Ok(frame.take())),

@@ -3,7 +3,7 @@
 use super::flushing::{FlushWait, Flushing};
 use crate::{
     config::TopicSettings,
-    fetching::{diverging, partition_data},
+    fetching::{Answer, ColdRead, Limits, NoAnswer, diverging, partition_data},
     log_store::{Home, Occasion},
     waiting::Interested,
 };
@@ -16,7 +16,8 @@ use ottla_protocol::{
     records::{ProduceError, validate_produce},
 };
 use ottla_storage::{
-    Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError, StorageError, TopicPartition,
+    Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError, Records, StorageError,
+    TopicPartition, disk::without_waiting,
 };
 use std::{
     ops::Deref,
@@ -258,7 +259,7 @@ impl Partition {
     }
 
     /// As [`Partition::on_log`], for what has its effect or fails: only a failure is tried again on another log.
-    fn on_log_or_again<T, E>(&self, work: impl Fn(&Log) -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn on_log_or_again<T, E>(&self, work: impl Fn(&Log) -> Result<T, E>) -> Result<T, E> {
         loop {
             let home = self.home.load();
             let done = work(&home.log);
@@ -314,44 +315,56 @@ impl Partition {
         Ok(())
     }
 
-    /// What a fetch gets: at most `room` bytes and its own limit, but a first batch whole (KIP-74).
+    /// What a fetch gets: at most `room` bytes and its own limit, but a first batch whole (KIP-74). Nothing here waits for
+    /// the disk unless `limits` allow it.
     ///
     /// # Errors
-    /// The code for the client.
+    /// The code for the client, or what has to be brought into memory before there is an answer.
     pub(crate) fn look(
-        &self,
+        self: &Arc<Self>,
         asked: &FetchPartition,
-        is_read_committed: bool,
+        limits: Limits,
         room: usize,
         is_first: bool,
-    ) -> Result<PartitionData, ErrorCode> {
+    ) -> Result<Answer, NoAnswer> {
         if self.is_offline() {
-            return Err(ErrorCode::KafkaStorageError);
+            return Err(ErrorCode::KafkaStorageError.into());
         }
         self.check_leader_epoch(asked.current_leader_epoch)?;
-        let end = self.readable_end(is_read_committed);
+        let end = self.readable_end(limits.is_read_committed);
         let (high_watermark, last_stable) = (self.log().high_watermark(), self.log().last_stable_offset());
         let data = partition_data(high_watermark, last_stable, self.log().log_start_offset(), Bytes::new());
         if let Some((epoch, end_offset)) = self.divergence(asked) {
-            return Ok(diverging(data, epoch, end_offset));
+            return Ok(diverging(data, epoch, end_offset).into());
         }
         let max_bytes = room.min(asked.partition_max_bytes.max(0) as usize);
-        let read = |log: &Log| {
-            let slice = log.read(asked.fetch_offset, end, max_bytes, is_first)?;
-            let records = slice.records.into_bytes();
-            records.map_err(|error| ReadError::Storage(error.into()))
+        let read = ColdRead {
+            partition: self.clone(),
+            from: asked.fetch_offset,
+            upper_bound: end,
+            max_bytes,
+            at_least_one: is_first,
         };
-        let records = match self.on_log_or_again(read) {
-            Ok(records) => records,
-            Err(ReadError::OffsetOutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
-            Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error)),
+        let slice = match limits.may_wait {
+            true => read.read(),
+            false => without_waiting(|| read.read()),
         };
-        let aborted_transactions = is_read_committed.then(Vec::new);
-        Ok(PartitionData {
+        let slice = match slice {
+            Ok(slice) => slice,
+            Err(ReadError::OffsetOutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange.into()),
+            Err(error) if error.would_wait() => return Err(NoAnswer::Cold(read)),
+            Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error).into()),
+        };
+        let (records, region) = match slice.records {
+            Records::Memory(bytes) => (bytes, None),
+            Records::File(region) => (Bytes::new(), Some(region)),
+        };
+        let data = PartitionData {
             records: Some(records),
-            aborted_transactions,
+            aborted_transactions: limits.is_read_committed.then(Vec::new),
             ..data
-        })
+        };
+        Ok(Answer { data, region })
     }
 
     /// Where this log leaves the one that the client has read, if it does.

@@ -81,7 +81,8 @@ pub(super) fn write_field(context: &Context<'_>, structure: &Structure, field: &
     };
     let optional = match &field.kind {
         Type::Text => format!("w.nullable_string({name}.as_ref(), {flexible});"),
-        Type::Bytes | Type::Records => format!("w.nullable_bytes({name}.as_ref(), {flexible});"),
+        Type::Bytes => format!("w.nullable_bytes({name}.as_ref(), {flexible});"),
+        Type::Records => format!("w.records({name}.as_ref(), {flexible});"),
         Type::Array(element) => {
             let write = write_plain(element, "(*item)", flexible);
             format!("w.nullable_array({name}.as_deref(), {flexible}, |w, item| {{ {write} }});")
@@ -106,7 +107,8 @@ pub(super) fn write_field(context: &Context<'_>, structure: &Structure, field: &
 pub(super) fn write_plain(kind: &Type, name: &str, flexible: &str) -> String {
     match kind {
         Type::Text => format!("w.string(&{name}, {flexible});"),
-        Type::Bytes | Type::Records => format!("w.bytes(&{name}, {flexible});"),
+        Type::Bytes => format!("w.bytes(&{name}, {flexible});"),
+        Type::Records => format!("w.records(Some(&{name}), {flexible});"),
         Type::Struct(_) => format!("{name}.write(w, version);"),
         Type::Array(element) => {
             let write = write_plain(element, "(*item)", flexible);

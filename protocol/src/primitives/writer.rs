@@ -3,6 +3,7 @@
 use super::Str;
 use crate::ids::Uuid;
 use bytes::{BufMut, Bytes, BytesMut};
+use std::collections::VecDeque;
 
 /// Why a message cannot be written in a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +33,8 @@ pub struct Writer {
     buffer: BytesMut,
     error: Option<EncodeError>,
     is_lenient: bool,
+    elsewhere: VecDeque<Option<usize>>,
+    gaps: Vec<Gap>,
 }
 
 /// Encoded bytes, in one or more pieces that follow one another on the wire.
@@ -39,12 +42,23 @@ pub struct Writer {
 pub struct Frame {
     /// The pieces; none is empty unless it is the only one.
     pub pieces: Vec<Bytes>,
+    /// What the sender has to put between them, in order.
+    pub gaps: Vec<Gap>,
+}
+
+/// A place in a frame for bytes that the sender has, in a file for instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Number of the piece before which it is; the number of pieces for one at the end.
+    pub before: usize,
+    /// How many bytes belong there. The lengths in the frame count them.
+    pub len: usize,
 }
 
 impl Frame {
-    /// How many bytes all pieces have.
+    /// How many bytes all pieces have, and what belongs into the gaps.
     pub fn len(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        self.pieces.iter().map(Bytes::len).sum::<usize>() + self.gaps.iter().map(|gap| gap.len).sum::<usize>()
     }
 
     /// Whether there is nothing to send.
@@ -53,7 +67,11 @@ impl Frame {
     }
 
     /// The bytes in one piece; copies if there are several.
+    ///
+    /// # Panics
+    /// There are gaps, whose bytes are not here.
     pub fn into_bytes(mut self) -> Bytes {
+        assert_eq!(self.gaps, [], "a frame with gaps is not whole");
         if self.pieces.len() == 1 {
             return self.pieces.remove(0);
         }
@@ -171,6 +189,25 @@ impl Writer {
         }
     }
 
+    /// For each record set that follows, in order: the length of what the sender has elsewhere and will put in its place,
+    /// or `None` if it is to be written as it is.
+    pub fn take_records_from(&mut self, elsewhere: VecDeque<Option<usize>>) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// A record set or null, or the gap for one that is elsewhere.
+    pub fn records(&mut self, value: Option<&Bytes>, flexible: bool) {
+        match self.elsewhere.pop_front().flatten() {
+            Some(len) => {
+                self.length(len, flexible);
+                self.close_buffer();
+                let before = self.done.len();
+                self.gaps.push(Gap { before, len });
+            }
+            None => self.nullable_bytes(value, flexible),
+        }
+    }
+
     fn close_buffer(&mut self) {
         if !self.buffer.is_empty() {
             self.done.push(self.buffer.split().freeze());
@@ -256,9 +293,13 @@ impl Writer {
         if self.done.is_empty() {
             return Ok(Frame {
                 pieces: vec![self.buffer.freeze()],
+                gaps: self.gaps,
             });
         }
         self.close_buffer();
-        Ok(Frame { pieces: self.done })
+        Ok(Frame {
+            pieces: self.done,
+            gaps: self.gaps,
+        })
     }
 }

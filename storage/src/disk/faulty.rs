@@ -9,6 +9,7 @@
 //! - After [`FaultyDisk::fail_after`] everything fails that would change something, as for a process that is killed.
 //!   [`FaultyDisk::fail_next_sync`] fails one sync as a kernel does: the pages count as clean from then on, and are lost.
 //!   [`FaultyDisk::fill_up`] refuses room until it is told otherwise.
+//! - After [`FaultyDisk::cool_down`] no file is in memory until somebody has waited for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::plain::plain_tail;
-use super::{DirEntry, Disk, DiskFile, FileStatus, OpenMode, TailReader, TailWriter};
+use super::{DirEntry, Disk, DiskFile, FileStatus, OpenMode, TailReader, TailWriter, may_wait, would_wait};
 use crate::testing::Random;
 
 const PAGE_BYTES: usize = 4096;
@@ -42,6 +43,7 @@ struct World {
     fails_next_sync: bool,
     is_full: bool,
     power_losses: u64,
+    cold: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -72,6 +74,7 @@ impl Default for World {
             fails_next_sync: false,
             is_full: false,
             power_losses: 0,
+            cold: BTreeSet::new(),
         }
     }
 }
@@ -194,6 +197,12 @@ impl FaultyDisk {
     pub(crate) fn heal(&self) {
         let mut world = self.0.lock();
         (world.changes_left, world.fails_next_sync, world.is_full) = (u64::MAX, false, false);
+    }
+
+    /// Takes all files out of memory.
+    pub(crate) fn cool_down(&self) {
+        let mut world = self.0.lock();
+        world.cold = (0..world.inodes.len()).collect();
     }
 
     /// What a power loss leaves. Files that are open must not be used any more.
@@ -324,7 +333,13 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let world = self.disk.0.lock();
+        let mut world = self.disk.0.lock();
+        if world.cold.contains(&self.inode) {
+            if !may_wait() {
+                return Err(would_wait());
+            }
+            world.cold.remove(&self.inode);
+        }
         let content = &world.inodes[self.inode].content;
         let start = (position as usize).min(content.len());
         let len = buffer.len().min(content.len() - start);

@@ -6,9 +6,14 @@
 //! readers therefore stay undisturbed; `segment.rs` never cuts a file below bytes that are still held.
 //!
 //! What the language cannot see: another process could change or cut the file. The lock on the log directory keeps
-//! other brokers out, and nothing else has business there. A page that the disk cannot read arrives as SIGBUS.
+//! other brokers out, and nothing else has business there. A page that the disk cannot read, or has no room for, arrives
+//! as SIGBUS; [`faults`] turns that into an error of the window.
+//!
+//! A map lives without a descriptor: the file is asked for only where a call is cheaper than copying.
 
 #![allow(unsafe_code)]
+
+mod faults;
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -21,14 +26,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::real::write_all;
-use super::{PAGE_BYTES, TailReader, TailWriter};
+use super::{FileSource, PAGE_BYTES, TailReader, TailWriter};
+use faults::Watch;
 
 /// From this size on, one system call is cheaper than the page faults of copying into the map.
 const CALL_FROM_BYTES: usize = 32 * 1024;
 
 #[derive(Debug)]
 struct Window {
+    /// Goes before the memory does.
+    watch: Watch,
     memory: MmapRaw,
     /// Position in the file of the first mapped byte.
     start: u64,
@@ -37,14 +44,11 @@ struct Window {
 }
 
 #[derive(Debug)]
-struct MapWriter {
-    window: Arc<Window>,
-    file: Arc<File>,
-}
+struct MapWriter(Arc<Window>);
 
 /// Maps `range` of `file` for appending from `written` on. See [`super::DiskFile::tail`] for what must hold.
 pub(super) fn map_tail(
-    file: &Arc<File>,
+    file: &File,
     range: Range<u64>,
     written: u64,
 ) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)> {
@@ -64,19 +68,14 @@ pub(super) fn map_tail(
         range.end
     );
     let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    let memory = MmapOptions::new().offset(range.start).len(len).map_raw(&**file)?;
+    let memory = MmapOptions::new().offset(range.start).len(len).map_raw(file)?;
     let window = Arc::new(Window {
+        watch: Watch::over(memory.as_ptr(), memory.len()),
         memory,
         start: range.start,
         written: AtomicU64::new(written),
     });
-    Ok((
-        Box::new(MapWriter {
-            window: window.clone(),
-            file: file.clone(),
-        }),
-        window,
-    ))
+    Ok((Box::new(MapWriter(window.clone())), window))
 }
 
 impl Window {
@@ -87,14 +86,14 @@ impl Window {
 
 impl TailWriter for MapWriter {
     fn end(&self) -> u64 {
-        self.window.end()
+        self.0.end()
     }
 
     fn written(&self) -> u64 {
-        self.window.written.load(Ordering::Relaxed)
+        self.0.written.load(Ordering::Relaxed)
     }
 
-    fn append(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    fn append(&mut self, parts: &[IoSlice<'_>], file: FileSource<'_>) -> io::Result<()> {
         let written = self.written();
         let len: usize = parts.iter().map(|part| part.len()).sum();
         let end = written + len as u64;
@@ -104,20 +103,26 @@ impl TailWriter for MapWriter {
             self.end()
         );
         if len >= CALL_FROM_BYTES {
-            write_all(&self.file, parts, written)?;
+            file()?.write_at(parts, written)?;
         } else {
-            let mut to = (written - self.window.start) as usize;
+            let mut to = (written - self.0.start) as usize;
             for part in parts {
                 // SAFETY: `to + part.len()` is within the map, as asserted above. No reader has a slice at or after
                 // `written`, and this is the only writer: `&mut self`, and a writer is never cloned. The source is
                 // a live slice, and cannot overlap with memory that nobody has a slice of.
-                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), self.window.memory.as_mut_ptr().add(to), part.len()) };
+                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), self.0.memory.as_mut_ptr().add(to), part.len()) };
                 to += part.len();
             }
         }
+        // What went into a page that is not the file's must not count.
+        self.check()?;
         // Release: who sees the new position sees the bytes before it.
-        self.window.written.store(end, Ordering::Release);
+        self.0.written.store(end, Ordering::Release);
         Ok(())
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.0.watch.check()
     }
 }
 
@@ -132,6 +137,7 @@ impl TailReader for Window {
             readable.start <= range.start && range.start <= range.end && range.end <= readable.end,
             "{range:?} is not within {readable:?}"
         );
+        self.check()?;
         let from = (range.start - self.start) as usize;
         let len = (range.end - range.start) as usize;
         Ok(Bytes::from_owner(Slice {
@@ -139,6 +145,10 @@ impl TailReader for Window {
             from,
             len,
         }))
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.watch.check()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The operating system's files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
@@ -9,30 +10,47 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
+use rustix::io::ReadWriteFlags;
 
 use super::map::map_tail;
 use super::plain::plain_tail;
-use super::{DirEntry, Disk, DiskFile, FileStatus, OpenMode, TailReader, TailWriter};
+use super::{DirEntry, Disk, DiskFile, FileStatus, OpenFiles, OpenMode, TailReader, TailWriter, may_wait};
 
 /// Linux has taken at most this many parts in one call since ever.
 const PARTS_PER_CALL: usize = 1024;
 
 /// The file system of this machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RealDisk {
     has_maps: bool,
+    /// `None`: those of the process.
+    open_files: Option<Arc<OpenFiles>>,
 }
 
 impl RealDisk {
     /// With memory maps for the ends of logs.
     pub const fn new() -> Self {
-        Self { has_maps: true }
+        Self {
+            has_maps: true,
+            open_files: None,
+        }
     }
 
-    /// Without maps: slower, but a disk that fails or shrinks can never end the process.
+    /// Without maps: slower, but whatever the disk does comes as an error of a call.
     pub const fn without_maps() -> Self {
-        Self { has_maps: false }
+        Self {
+            has_maps: false,
+            open_files: None,
+        }
+    }
+
+    /// Keeps at most so many files open, instead of half of what the process may.
+    pub fn with_open_files(limit: usize) -> Self {
+        Self {
+            has_maps: true,
+            open_files: Some(Arc::new(OpenFiles::with_limit(limit))),
+        }
     }
 }
 
@@ -50,7 +68,7 @@ impl Disk for RealDisk {
             .write(mode != OpenMode::Read)
             .create(mode == OpenMode::Create);
         Ok(Arc::new(RealFile {
-            file: Arc::new(options.open(path)?),
+            file: options.open(path)?,
             has_maps: self.has_maps,
         }))
     }
@@ -104,11 +122,15 @@ impl Disk for RealDisk {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         Some(id.trim().to_owned()).filter(|id| !id.is_empty())
     }
+
+    fn open_files(&self) -> Option<&OpenFiles> {
+        Some(self.open_files.as_deref().unwrap_or_else(|| OpenFiles::of_process()))
+    }
 }
 
 #[derive(Debug)]
 struct RealFile {
-    file: Arc<File>,
+    file: File,
     has_maps: bool,
 }
 
@@ -120,7 +142,7 @@ impl DiskFile for RealFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.file.read_at(&mut buffer[filled..], position + filled as u64) {
+            match self.read_some(&mut buffer[filled..], position + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -169,6 +191,37 @@ impl DiskFile for RealFile {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
+    }
+
+    fn is_resident(&self, position: u64) -> bool {
+        // At the end of the file there is nothing to wait for either.
+        read_at_once(&self.file, &mut [0], position).is_ok()
+    }
+
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(
+            &self.file,
+            position,
+            NonZeroU64::new(len),
+            Advice::WillNeed,
+        )?)
+    }
+}
+
+impl RealFile {
+    fn read_some(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        match may_wait() {
+            true => self.file.read_at(buffer, position),
+            false => read_at_once(&self.file, buffer, position),
+        }
+    }
+}
+
+/// Reads what is in memory. Of a file system that cannot tell, whatever there is is read.
+fn read_at_once(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    match rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], position, ReadWriteFlags::NOWAIT) {
+        Err(rustix::io::Errno::OPNOTSUPP) => file.read_at(buffer, position),
+        read => Ok(read?),
     }
 }
 

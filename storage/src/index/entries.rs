@@ -1,8 +1,10 @@
 //! A growing file of entries of `WIDTH` bytes.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -11,10 +13,15 @@ use crate::disk::{Disk, FileSlot, OpenMode, read_exact};
 /// So many bytes of entries wait in memory at most, unless the disk refuses them.
 const PENDING_BYTES: usize = 4096;
 
+/// Entries read at once when a search has come near: a page.
+const BLOCK_BYTES: usize = 4096;
+
 #[derive(Debug)]
 pub(super) struct Entries<const WIDTH: usize> {
     slot: FileSlot,
     state: RwLock<State>,
+    /// How often the file was searched.
+    searches: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +48,7 @@ impl<const WIDTH: usize> Entries<WIDTH> {
                 written,
                 pending: Vec::new(),
             }),
+            searches: AtomicU64::new(0),
         })
     }
 
@@ -49,6 +57,7 @@ impl<const WIDTH: usize> Entries<WIDTH> {
         Self {
             slot: FileSlot::new(disk, path),
             state: RwLock::default(),
+            searches: AtomicU64::new(0),
         }
     }
 
@@ -102,7 +111,10 @@ impl<const WIDTH: usize> Entries<WIDTH> {
             }
             high = first;
         }
-        while low < high {
+        if low < high {
+            self.searches.fetch_add(1, Ordering::Relaxed);
+        }
+        while high - low > BLOCK_BYTES / WIDTH {
             let middle = low.midpoint(high);
             if is_before(&self.entry(middle)?) {
                 low = middle + 1;
@@ -110,7 +122,38 @@ impl<const WIDTH: usize> Entries<WIDTH> {
                 high = middle;
             }
         }
-        Ok(low)
+        Ok(low + self.block(low..high)?.partition_point(is_before))
+    }
+
+    /// As [`Entries::count_before`], but looks first among the entries from `near` on, which costs one read.
+    pub(super) fn count_before_near(&self, near: usize, is_before: impl Fn(&[u8; WIDTH]) -> bool) -> io::Result<usize> {
+        let written = self.state.read().written;
+        let block = self.block(near.min(written)..written.min(near.saturating_add(BLOCK_BYTES / WIDTH)))?;
+        match block.partition_point(&is_before) {
+            within if within > 0 && within < block.len() => Ok(near + within),
+            within if within > 0 && near + within == written => match self.count_pending_before(&is_before) {
+                Some((first, after)) => Ok(first + after),
+                None => Ok(written),
+            },
+            _ => self.count_before(is_before),
+        }
+    }
+
+    /// The entries of `range`, all of them in the file.
+    fn block(&self, range: Range<usize>) -> io::Result<Vec<[u8; WIDTH]>> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let file = self.slot.open(OpenMode::Write)?;
+        let bytes = read_exact(&*file, (range.start * WIDTH) as u64, range.len() * WIDTH)?;
+        Ok(bytes
+            .chunks_exact(WIDTH)
+            .filter_map(|entry| entry.try_into().ok())
+            .collect())
+    }
+
+    pub(super) fn searches(&self) -> u64 {
+        self.searches.load(Ordering::Relaxed)
     }
 
     /// The number of the first entry that waits in memory, and how many of those satisfy `is_before`.

@@ -67,6 +67,29 @@ impl OffsetIndex {
         }
     }
 
+    /// The last entry of a batch that starts before `position` and ends before `offset`, and its number. It is looked for
+    /// behind the entry `near` before the index is searched.
+    pub(crate) fn floor_before(
+        &self,
+        position: u64,
+        offset: Offset,
+        near: usize,
+    ) -> io::Result<Option<(usize, OffsetPosition)>> {
+        let is_before = |entry: &[u8; ENTRY_BYTES]| {
+            let entry = self.decode(entry);
+            entry.position < position && entry.offset < offset
+        };
+        match self.entries.count_before_near(near, is_before)? {
+            0 => Ok(None),
+            count => Ok(Some((count - 1, self.decode(&self.entries.entry(count - 1)?)))),
+        }
+    }
+
+    /// How often the file of the index was searched.
+    pub(crate) fn searches(&self) -> u64 {
+        self.entries.searches()
+    }
+
     pub(crate) fn last(&self) -> io::Result<Option<OffsetPosition>> {
         Ok(self.entries.last()?.map(|entry| self.decode(&entry)))
     }

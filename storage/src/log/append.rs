@@ -134,6 +134,10 @@ impl Log {
         batches.clear();
         let outcome = self.append_locked(appender, &append, &mut batches);
         appender.batches = batches;
+        if outcome.is_err() && appender.writer.check().is_err() {
+            // Not only this append is lost: what else the map has taken may be as well.
+            self.take_offline();
+        }
         let has_rolled = std::mem::take(&mut appender.has_rolled);
         let retired = appender.writer.take_retired();
         drop(guard);

@@ -101,6 +101,7 @@ impl Log {
             is_closed: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             recovery: loaded.recovery,
+            positions: Default::default(),
             appender: Mutex::new(Appender {
                 config: options.config,
                 writer: loaded.writer,

@@ -8,9 +8,8 @@ use bytes::Bytes;
 use ottla_protocol::ids::Offset;
 
 use super::Log;
-use crate::disk::{DiskFile, read_exact};
 use crate::index::txn::AbortedTransaction;
-use crate::segment::ScanError;
+use crate::segment::{ReadRequest, Records, ScanError, Segment};
 
 /// Batches that were read.
 #[derive(Clone, Debug)]
@@ -22,52 +21,6 @@ pub struct ReadSlice {
     pub base_offset: Offset,
     /// The offset at which to read on; the offset asked for if there is no batch.
     pub next_offset: Offset,
-}
-
-/// Where the bytes of a read are.
-#[derive(Clone, Debug)]
-pub enum Records {
-    /// In memory: for the end of the log a view of the map, without a copy.
-    Memory(Bytes),
-    /// Still in a file, to be sent from there.
-    File(FileRegion),
-}
-
-/// A part of a file that will not change.
-#[derive(Clone, Debug)]
-pub struct FileRegion {
-    /// The file. It lives as long as this does, even when it is deleted meanwhile.
-    pub file: Arc<dyn DiskFile>,
-    /// Where the part starts.
-    pub position: u64,
-    /// How long it is.
-    pub len: usize,
-}
-
-impl Records {
-    /// How many bytes there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Memory(bytes) => bytes.len(),
-            Self::File(region) => region.len,
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The bytes, read from the file if they are still there.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn into_bytes(self) -> io::Result<Bytes> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes),
-            Self::File(region) => Ok(read_exact(&*region.file, region.position, region.len)?.into()),
-        }
-    }
 }
 
 /// Why nothing was read.
@@ -86,6 +39,13 @@ pub enum ReadError {
     Storage(#[from] ScanError),
 }
 
+impl ReadError {
+    /// Whether the read would have to wait for the disk, which [`crate::disk::without_waiting`] forbade.
+    pub fn would_wait(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.would_wait())
+    }
+}
+
 impl Log {
     /// Reads whole batches from the one with `from` on, up to `upper_bound`, which is the first offset not to be read:
     /// the high watermark, the last stable offset, or for a replica `Offset::MAX`.
@@ -93,6 +53,9 @@ impl Log {
     /// At most `max_bytes`; with `at_least_one` the first batch comes even if it alone is larger (KIP-74). Where
     /// compaction has left nothing at `from`, the next batch after it comes. Nothing comes at or after the bound, and at
     /// the log end offset. The result is within one segment: there may be more behind it.
+    ///
+    /// Much of one segment stays in its file ([`Records::File`]), whose content is not looked at here: readers check the
+    /// batches' checksums.
     ///
     /// # Errors
     /// [`ReadError::OffsetOutOfRange`] below the log start offset or above the log end offset.
@@ -103,7 +66,14 @@ impl Log {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<ReadSlice, ReadError> {
-        self.undisturbed(|| self.try_read(from, upper_bound, max_bytes, at_least_one))
+        loop {
+            let before = self.changes();
+            let result = self.try_read(from, upper_bound, max_bytes, at_least_one, before.truncations);
+            // What was found while segments went may be of one that is gone, next to one that has taken its place.
+            if before == self.changes() {
+                return result;
+            }
+        }
     }
 
     fn try_read(
@@ -112,6 +82,7 @@ impl Log {
         upper_bound: Offset,
         max_bytes: usize,
         at_least_one: bool,
+        truncations: u64,
     ) -> Result<ReadSlice, ReadError> {
         let valid = self.log_start_offset()..self.log_end_offset();
         if from < valid.start || from > valid.end {
@@ -126,19 +97,52 @@ impl Log {
         if from >= upper_bound {
             return Ok(slice);
         }
-        let mut segment = self.segment_for(from);
-        while let Some(current) = segment {
-            if let Some(batches) = current.read(from, upper_bound, max_bytes, at_least_one)? {
-                if !batches.bytes.is_empty() {
+        let mut at = self.segment_and_next(from);
+        while let Some((segment, next)) = at {
+            let request = ReadRequest {
+                from,
+                upper_bound,
+                max_bytes,
+                at_least_one,
+                start: self.positions.start_of(from, &segment, truncations),
+                next_base_offset: next,
+            };
+            let read = segment.read(&request);
+            if let Err(error) = segment.check() {
+                // Others have been promised what is gone, so this is for whoever is in charge of the directory.
+                self.take_offline();
+                return Err(ScanError::from(error).into());
+            }
+            if let Some(batches) = read? {
+                if !batches.records.is_empty() {
                     slice.base_offset = batches.base_offset;
                     slice.next_offset = batches.next_offset;
-                    slice.records = Records::Memory(batches.bytes);
+                    slice.records = batches.records;
+                    self.positions
+                        .note(batches.next_offset, &segment, batches.end, truncations);
                 }
                 break;
             }
-            segment = self.segment_after(current.base_offset());
+            at = next.and_then(|next| self.segment_and_next(next));
         }
         Ok(slice)
+    }
+
+    /// The segment that `offset` belongs to, and the base offset of the one that follows it.
+    pub(super) fn segment_and_next(&self, offset: Offset) -> Option<(Arc<Segment>, Option<Offset>)> {
+        let segments = self.segments.read();
+        let after = segments.partition_point(|segment| segment.base_offset() <= offset);
+        let at = after.saturating_sub(1);
+        let next = segments.get(at + 1).map(|next| next.base_offset());
+        Some((segments.get(at)?.clone(), next))
+    }
+
+    /// How often the files of indexes were searched, for reads and look-ups: a reader that goes on where it was needs none.
+    pub fn index_searches(&self) -> u64 {
+        self.all_segments()
+            .iter()
+            .map(|segment| segment.offsets.searches())
+            .sum()
     }
 
     /// The aborted transactions with records in `from..upper_bound`, by the offset of their markers.

@@ -63,6 +63,10 @@ impl Log {
         self.finish_rolls();
         let (active, log_end_offset) = {
             let appender = self.appender.lock();
+            if let Err(error) = appender.writer.check() {
+                self.take_offline();
+                return Err(SyncError::SyncFailed(error));
+            }
             (appender.writer.segment().clone(), self.log_end_offset())
         };
         let unflushed = std::mem::take(&mut *self.unflushed.lock());
@@ -176,6 +180,7 @@ impl Log {
             appender.batches = Vec::new();
             was_mapped
         };
+        self.positions.forget();
         self.all_segments().iter().for_each(|segment| segment.release());
         Ok(was_mapped)
     }

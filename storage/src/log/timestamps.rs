@@ -57,6 +57,13 @@ pub enum LookUpError {
     },
 }
 
+impl LookUpError {
+    /// Whether the look-up would have to wait for the disk, which [`crate::disk::without_waiting`] forbade.
+    pub fn would_wait(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.would_wait())
+    }
+}
+
 impl Log {
     /// The first record, in offset order, whose timestamp is at or after `timestamp`; `None` if there is none.
     ///

@@ -65,8 +65,8 @@ impl Log {
         if offset >= self.log_end_offset() {
             return Ok(self.log_end_offset());
         }
-        let found = self.undisturbed(|| match self.segment_for(offset) {
-            Some(segment) => segment.find(offset),
+        let found = self.undisturbed(|| match self.segment_and_next(offset) {
+            Some((segment, _)) => segment.find(offset),
             None => Ok(None),
         })?;
         Ok(found.map_or(offset, |found| found.header.base_offset.min(offset)))

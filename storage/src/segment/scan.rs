@@ -13,6 +13,9 @@ use super::Segment;
 /// Read at once where the segment is not in memory. Small batches share a piece, large ones are jumped over.
 const PIECE_BYTES: u64 = 16 * 1024;
 
+/// Read at once where the batches that are looked at are few: those between two entries of the index.
+const FEW_BYTES: u64 = 1024;
+
 /// Why a segment could not be walked.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
@@ -32,6 +35,11 @@ pub enum ScanError {
 }
 
 impl ScanError {
+    /// Whether this would have to wait for the disk, which [`crate::disk::without_waiting`] forbade.
+    pub fn would_wait(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     pub(crate) fn corrupt(segment: &Segment, position: u64, error: BatchError) -> Self {
         Self::Corrupt {
             path: segment.log_path().into(),
@@ -59,6 +67,7 @@ impl Found {
 pub(crate) struct Scan<'a> {
     segment: &'a Segment,
     range: Range<u64>,
+    piece_bytes: u64,
     piece: Bytes,
     piece_start: u64,
 }
@@ -69,7 +78,16 @@ impl<'a> Scan<'a> {
             segment,
             piece_start: range.start,
             range,
+            piece_bytes: PIECE_BYTES,
             piece: Bytes::new(),
+        }
+    }
+
+    /// As [`Scan::new`], for one who stops after a few batches.
+    pub(crate) fn few(segment: &'a Segment, range: Range<u64>) -> Self {
+        Self {
+            piece_bytes: FEW_BYTES,
+            ..Self::new(segment, range)
         }
     }
 
@@ -97,7 +115,7 @@ impl<'a> Scan<'a> {
         let wanted = (HEADER_BYTES as u64).min(end - position);
         let is_there = self.piece_start <= position && position + wanted <= self.piece_start + self.piece.len() as u64;
         if !is_there {
-            self.piece = self.segment.bytes(position..end.min(position + PIECE_BYTES))?;
+            self.piece = self.segment.bytes(position..end.min(position + self.piece_bytes))?;
             self.piece_start = position;
         }
         let at = (position - self.piece_start) as usize;

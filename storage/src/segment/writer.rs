@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use ottla_protocol::ids::{Offset, TimestampMs};
 use ottla_protocol::records::BatchHeader;
@@ -87,7 +87,13 @@ impl Writer {
             self.grow(len, segment_bytes)?;
         }
         let tail = self.tail.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        tail.append(parts)
+        let segment = &self.segment;
+        tail.append(parts, &|| segment.file())
+    }
+
+    /// Fails if the disk has let the map down: what was appended since the last sync may be gone.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.tail.as_ref().map_or(Ok(()), |tail| tail.check())
     }
 
     /// Indexes the batch that was appended at `position`, which gave it its offsets.
@@ -181,8 +187,10 @@ impl Writer {
     /// theirs lives until they are done.
     pub(crate) fn truncate(&mut self, offset: Offset, position: u64) -> io::Result<()> {
         self.unmap();
-        let is_read = self.segment.tails.read().are_read();
         self.segment.size_bytes.store(position, Ordering::Release);
+        // Who takes a lease from here on sees the new size, who has taken one is seen here.
+        fence(Ordering::SeqCst);
+        let is_read = self.segment.is_read();
         match is_read {
             true => self.copy_up_to(position)?,
             false => {

@@ -411,7 +411,7 @@ impl World {
             return;
         }
         let offset = from + self.random.below((to - from).unsigned_abs()) as i64;
-        let segment = place.log.segment_for(offset).unwrap();
+        let (segment, _) = place.log.segment_and_next(offset).unwrap();
         let Some(found) = segment.find(offset).unwrap() else {
             return;
         };
