@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# What a consumer that reads history from the disk does to producers: the latency of produces at a fixed rate, counted
+# from the moment at which each was meant to be sent, alone and while the page cache is emptied of the history that is
+# read. Ottla and Apache Kafka 4.4.0 in one run on this machine.
+#
+#   cold-reader.sh [MEGABYTES]     history to be read (2000)
+#
+# RATE: MB/s produced (20). SECONDS_EACH: length of each measurement (30). ROUNDS: of both brokers (2).
+# OTTLA_BIN: the binary (target/release/ottla). ONLY=ottla leaves Apache out.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+export MEGABYTES=${1:-2000} RATE=${RATE:-20} SECONDS_EACH=${SECONDS_EACH:-30} ROUNDS=${ROUNDS:-2}
+export APACHE_JAVA_OPTS='-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35'
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/ottla-bench.XXXXXX")
+end() {
+  for folder in "$scratch"/*; do "$lib/broker" kill "$folder" > /dev/null 2>&1 || true; done
+  rm -rf "$scratch"
+}
+trap end EXIT
+trap 'exit 143' TERM INT
+for kind in ${ONLY:-ottla apache}; do
+  "$lib/broker" start "$kind" "$scratch/$kind" log.segment.bytes=268435456
+done
+PYTHONDONTWRITEBYTECODE=1 python3 "$tests/bench/cold-reader.py" "$scratch"/*
