@@ -323,6 +323,10 @@ impl LogStore {
         self.found.lock().logs.remove(&name);
         let home = partition.home();
         let Some(dir) = home.dir.in_use() else { return };
+        if !home.log.dir().exists() {
+            // It was moved, or deleted, at the same moment.
+            return;
+        }
         let deleted = dir.delete_log(&name, &home.log, new_id());
         if let Err(error) = deleted.and_then(|deleted| dir.remove_dir(&deleted)) {
             home.dir.blame(&error, &name, &Occasion::default());

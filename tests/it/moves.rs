@@ -31,6 +31,8 @@ use std::{
 type Outcome = ottla_tests::Result<()>;
 
 const LIMIT: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
+/// Enough that appends go on while a log is moved.
+const RECORDS_DURING_MOVE: u64 = 2_500;
 /// Without progress for so long the broker is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -230,6 +232,8 @@ fn idempotent(producer: ProducerId, sequence: i32) -> Bytes {
 struct Shared {
     address: SocketAddr,
     acknowledged: AtomicU64,
+    /// How many records there may be: a log that grows without end is not moved in any time.
+    allowed: AtomicU64,
     is_over: AtomicBool,
 }
 
@@ -264,14 +268,18 @@ impl Producer {
             sent.push_back(client.send(&self.request(*sequence), 9)?);
         }
         loop {
-            while self.in_flight.len() < 5 && !self.shared.is_over.load(Ordering::Relaxed) {
+            while self.in_flight.len() < 5 && self.may_send() {
                 let sequence = self.next_sequence;
                 self.next_sequence += 1;
                 self.in_flight.push_back(sequence);
                 sent.push_back(client.send(&self.request(sequence), 9)?);
             }
             let Some(correlation_id) = sent.pop_front() else {
-                return Ok(());
+                if self.shared.is_over.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                thread::sleep(Duration::from_millis(1));
+                continue;
             };
             let response = client.receive::<ProduceRequest>(9, correlation_id)?;
             let answer = &response.responses[0].partition_responses[0];
@@ -281,6 +289,11 @@ impl Producer {
             self.offsets.push(answer.base_offset);
             self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn may_send(&self) -> bool {
+        let is_over = self.shared.is_over.load(Ordering::Relaxed);
+        !is_over && u64::from(self.next_sequence.unsigned_abs()) < self.shared.allowed.load(Ordering::Relaxed)
     }
 
     fn request(&self, sequence: i32) -> ProduceRequest {
@@ -342,6 +355,7 @@ fn move_under_load(
     let shared = Arc::new(Shared {
         address: broker.address(),
         acknowledged: AtomicU64::new(0),
+        allowed: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
     });
     let producer = Producer {
@@ -357,6 +371,7 @@ fn move_under_load(
     let targets = [&to, &from];
     for number in 0..moves {
         let goal = shared.acknowledged.load(Ordering::Relaxed) + 500;
+        shared.allowed.fetch_max(goal + RECORDS_DURING_MOVE, Ordering::Relaxed);
         while shared.acknowledged.load(Ordering::Relaxed) < goal {
             assert!(
                 !producing.is_finished() && !consuming.is_finished(),

@@ -170,6 +170,7 @@ impl Mover {
         let Some(copy) = self.copies.get_mut(name) else {
             return Ok(0);
         };
+        let end_offset = home.log.log_end_offset();
         let copied = copy_some(&home.log, copy.future.log(), PIECE_BYTES, now_ms())?;
         copy.view.note(copy.future.log());
         copy.unsynced_bytes += copied as u64;
@@ -177,8 +178,8 @@ impl Mover {
             copy.unsynced_bytes = 0;
             copy.future.log().sync().map_err(PromoteError::from)?;
         }
-        if copied == 0
-            && copy.future.log().log_end_offset() >= home.log.log_end_offset()
+        // What has come since is little, and there may be no moment in which nothing comes.
+        if copy.future.log().log_end_offset() >= end_offset
             && let Some(copy) = self.copies.remove(name)
         {
             self.finish(broker, name, (asked, &home), copy)?;
@@ -224,8 +225,12 @@ impl Mover {
                 return Err(error.into());
             }
         };
-        broker.logs.note_moved(topic_partition.clone(), &target);
         broker.moves.end(name, asked);
+        match partition.is_gone() {
+            // Whoever deleted the topic may have seen the old log only.
+            true => broker.logs.delete_log(partition),
+            false => broker.logs.note_moved(topic_partition.clone(), &target),
+        }
         tracing::info!(partition = %topic_partition, dir = %target.path().display(), "the log was moved");
         if let Err(error) = old.and_then(|old| source_dir.remove_dir(&old)) {
             home.dir.blame(&error, &topic_partition, &Occasion::default());

@@ -17,7 +17,9 @@ use crate::producer_state::snapshot;
 /// Copied at once in the last step, in which appends wait.
 const LAST_BYTES: usize = 1 << 20;
 /// A log that grows as fast as it is copied is given up waiting for.
-const PIECES_MAX: usize = 64;
+const PIECES_MAX: usize = 256;
+/// Each round copies and syncs what came during the one before.
+const ROUNDS: usize = 3;
 
 /// A copy that is being made.
 #[derive(Debug)]
@@ -59,13 +61,19 @@ pub enum PromoteError {
     },
 }
 
-fn copy_most(source: &Log, target: &Log, now_ms: TimestampMs) -> Result<(), CopyError> {
+/// Copies up to where the log ends now, or a little later.
+fn copy_most(source: &Log, target: &Log, now_ms: TimestampMs) -> Result<(), PromoteError> {
     for _ in 0..PIECES_MAX {
-        if copy_some(source, target, LAST_BYTES, now_ms)? == 0 {
-            break;
+        let end = source.log_end_offset();
+        copy_some(source, target, LAST_BYTES, now_ms)?;
+        if target.log_end_offset() >= end {
+            return Ok(());
         }
     }
-    Ok(())
+    Err(PromoteError::Incomplete {
+        found: target.log_end_offset(),
+        expected: source.log_end_offset(),
+    })
 }
 
 impl LogDir {
@@ -129,9 +137,11 @@ impl LogDir {
         now_ms: TimestampMs,
         install: impl FnOnce(Log),
     ) -> Result<Result<PathBuf, LogDirError>, PromoteError> {
-        // The long part of it, while others append: what they append meanwhile is little.
-        copy_most(source, &future.log, now_ms)?;
-        future.log.sync()?;
+        // The long part of it, while others append. What they append during the last round is little.
+        for _ in 0..ROUNDS {
+            copy_most(source, &future.log, now_ms)?;
+            future.log.sync()?;
+        }
         copy_most(source, &future.log, now_ms)?;
         self.note_future(partition, &future, source)?;
         source.hand_over(|producers| {

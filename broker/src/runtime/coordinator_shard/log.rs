@@ -56,7 +56,7 @@ pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Gro
     let end_offset = partition.log().log_end_offset();
     let mut next = partition.log().log_start_offset();
     while next < end_offset {
-        let slice = partition.log().read(next, end_offset, READ_BYTES, true)?;
+        let slice = partition.on_log(|log| log.read(next, end_offset, READ_BYTES, true))?;
         if slice.next_offset <= next {
             break;
         }
