@@ -1,11 +1,12 @@
 //! The command line.
 
+mod log;
 mod quickstart;
 mod serve;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 /// A message broker that speaks the Kafka protocol.
 ///
@@ -23,6 +24,9 @@ enum Command {
     Serve(Settings),
     /// Run a broker, send one message through it as a client would, and go on serving.
     Quickstart(Settings),
+    /// Look at the files of a node: check them, print them, give up what is damaged.
+    #[command(subcommand)]
+    Log(log::LogCommand),
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -38,7 +42,7 @@ struct Settings {
 ///
 /// # Errors
 /// What a person should read.
-pub fn run() -> anyhow::Result<()> {
+pub fn run() -> anyhow::Result<ExitCode> {
     keep_memory_small();
     raise_file_limit();
     start_logging();
@@ -46,9 +50,11 @@ pub fn run() -> anyhow::Result<()> {
         .command
         .unwrap_or(Command::Serve(Settings::default()))
     {
-        Command::Serve(settings) => on_runtime(serve::serve(settings)),
-        Command::Quickstart(settings) => on_runtime(quickstart::quickstart(settings)),
+        Command::Serve(settings) => on_runtime(serve::serve(settings))?,
+        Command::Quickstart(settings) => on_runtime(quickstart::quickstart(settings))?,
+        Command::Log(command) => return log::run(command),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Anonymous memory comes in pages of 4 KiB: an idle broker touches little of each arena, and with huge pages would hold

@@ -32,6 +32,19 @@ pub struct EpochEndOffset {
     pub end_offset: Offset,
 }
 
+/// The entries of the file as they stand there; none where there is no file.
+pub(crate) fn read_lines(disk: &dyn Disk, dir: &Path) -> Result<Vec<EpochEntry>, CheckpointError> {
+    let parse = |line: &str| {
+        let (epoch, start_offset) = line.split_once(' ')?;
+        let entry = EpochEntry {
+            epoch: LeaderEpoch(epoch.parse().ok()?),
+            start_offset: start_offset.parse().ok()?,
+        };
+        (entry.epoch.is_some() && entry.start_offset >= 0).then_some(entry)
+    };
+    read_entries(disk, &dir.join(FILE), parse)
+}
+
 /// The epochs of one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeaderEpochs {
@@ -41,16 +54,8 @@ pub(crate) struct LeaderEpochs {
 impl LeaderEpochs {
     /// Reads the file; empty where there is none. Entries that do not rise are dropped as [`LeaderEpochs::assign`] does.
     pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Result<Self, CheckpointError> {
-        let parse = |line: &str| {
-            let (epoch, start_offset) = line.split_once(' ')?;
-            let entry = EpochEntry {
-                epoch: LeaderEpoch(epoch.parse().ok()?),
-                start_offset: start_offset.parse().ok()?,
-            };
-            (entry.epoch.is_some() && entry.start_offset >= 0).then_some(entry)
-        };
         let mut epochs = Self::default();
-        for entry in read_entries(disk, &dir.join(FILE), parse)? {
+        for entry in read_lines(disk, dir)? {
             epochs.assign(entry.epoch, entry.start_offset);
         }
         Ok(epochs)

@@ -3,6 +3,7 @@
 //! - [`Log`]: the log of a partition; everything is reached from there.
 //! - [`LogDir`]: a directory of logs, with its lock, its identity and its checkpoints.
 //! - [`disk`]: the seam to the file system.
+//! - [`inspect`]: looking at the files of a directory that no broker uses.
 //! - [`retention`]: what is deleted when, as a pure decision.
 
 pub mod checkpoint;
@@ -10,6 +11,7 @@ mod compaction;
 pub mod disk;
 mod fault;
 mod index;
+pub mod inspect;
 mod leader_epoch;
 mod log;
 mod log_dir;

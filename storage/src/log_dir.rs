@@ -5,7 +5,7 @@
 //! it back. Which partitions belong here, and what to do on a failure, is decided elsewhere.
 
 mod future;
-mod lock;
+pub(crate) mod lock;
 mod names;
 
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ use crate::partition_metadata::read_topic_id;
 
 pub use future::{FutureLog, PromoteError};
 use lock::{DirLock, LockError};
+pub(crate) use names::parse as parse_dir_name;
 pub use names::{DirKind, TopicPartition};
 
 /// Says that the directory was closed; with the epoch that the broker had (KIP-966).

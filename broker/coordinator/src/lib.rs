@@ -44,7 +44,7 @@ pub use delete_groups::deletion_refused;
 pub use groups::Groups;
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
 pub use partition::partition_for;
-pub use record::ApplyError;
+pub use record::{ApplyError, describe_record};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,8 @@ use ottla_protocol::ids::{Offset, ProducerId};
 use super::Entries;
 use crate::disk::Disk;
 
-const ENTRY_BYTES: usize = 34;
+/// Width of an entry in the file.
+pub(crate) const ENTRY_BYTES: usize = 34;
 const VERSION: i16 = 0;
 
 /// A transaction whose records a read_committed consumer must skip (KIP-98).
@@ -164,7 +165,7 @@ fn encode(aborted: &AbortedTransaction) -> [u8; ENTRY_BYTES] {
     entry
 }
 
-fn decode(entry: &[u8; ENTRY_BYTES]) -> AbortedTransaction {
+pub(crate) fn decode(entry: &[u8; ENTRY_BYTES]) -> AbortedTransaction {
     let number = |at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&entry[at..at + 8]);

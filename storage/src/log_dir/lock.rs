@@ -15,18 +15,18 @@ const FILE: &str = ".lock";
 
 /// Held as long as it lives.
 #[derive(Debug)]
-pub(super) struct DirLock(#[expect(dead_code, reason = "closing the file gives the locks back")] File);
+pub(crate) struct DirLock(#[expect(dead_code, reason = "closing the file gives the locks back")] File);
 
 /// Why the lock was not taken.
 #[derive(Debug)]
-pub(super) enum LockError {
+pub(crate) enum LockError {
     Held { pid: Option<i32> },
     Io(io::Error),
 }
 
 impl DirLock {
     /// Takes the lock, or says at once who has it.
-    pub(super) fn acquire(dir: &Path) -> Result<Self, LockError> {
+    pub(crate) fn acquire(dir: &Path) -> Result<Self, LockError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)

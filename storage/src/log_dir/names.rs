@@ -69,7 +69,7 @@ pub enum DirKind {
 
 /// The kind of a directory and its partition. The topic of a deleted one may be cut short. `None` for a name that is no
 /// partition's.
-pub(super) fn parse(name: &str) -> Option<(DirKind, TopicPartition)> {
+pub(crate) fn parse(name: &str) -> Option<(DirKind, TopicPartition)> {
     let kinds = [
         (DirKind::Deleted, "-delete"),
         (DirKind::Future, "-future"),

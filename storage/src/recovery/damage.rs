@@ -1,6 +1,6 @@
 //! Records that are missing although somebody was promised them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ottla_protocol::ids::Offset;
 
@@ -67,10 +67,22 @@ impl Damage {
         };
         format!(
             "{}: {what} at byte {position}; offsets {log_end_offset} to {} are missing: {cause}. Put the file back, or \
-             accept the loss of what is behind offset {log_end_offset} by removing the partition's line from \
-             recovery-point-offset-checkpoint and replication-offset-checkpoint while the broker is stopped",
+             stop the broker and accept the loss of what is behind offset {log_end_offset}: {}",
             path.display(),
-            self.promised_end() - 1
+            self.promised_end() - 1,
+            self.accept_command()
         )
+    }
+
+    /// The command that accepts the loss.
+    fn accept_command(&self) -> String {
+        // The path of a log that has no segment any more is its directory.
+        let dir = match self.path.extension() {
+            Some(extension) if extension == "log" => self.path.parent(),
+            _ => Some(self.path.as_path()),
+        };
+        let name = dir.and_then(Path::file_name).unwrap_or_default();
+        let log_dir = dir.and_then(Path::parent).unwrap_or(Path::new("."));
+        format!("ottla log accept-loss {} {}", log_dir.display(), name.display())
     }
 }

@@ -1,0 +1,200 @@
+//! `ottla log`: each kind of damage is found and named, nothing is changed by looking, and a loss that is accepted lets
+//! the partition serve again.
+
+use anyhow::ensure;
+use ottla_protocol::{
+    ErrorCode,
+    records::{BatchBuilder, NewRecord},
+};
+use ottla_tests::{
+    client::{Client, now_ms},
+    process::{Broker, run},
+    scratch::Scratch,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+type Outcome = ottla_tests::Result<()>;
+
+/// A stopped broker with five batches in `orders-0`.
+fn stopped(scratch: &Scratch) -> ottla_tests::Result<Broker> {
+    let mut broker = Broker::start(scratch.path(), &[])?;
+    let mut client = broker.connect()?;
+    client.create_topic("orders", 1, &[("index.interval.bytes", "1")])?;
+    for _ in 0..5 {
+        ensure!(produce(&mut client)?.0 == ErrorCode::None);
+    }
+    stop(&mut broker)?;
+    Ok(broker)
+}
+
+fn produce(client: &mut Client) -> ottla_tests::Result<(ErrorCode, i64)> {
+    let mut builder = BatchBuilder::new();
+    builder.append(&NewRecord::of(now_ms(), b"key", &[b'v'; 500]));
+    client.produce("orders", 0, builder.build(), -1)
+}
+
+fn stop(broker: &mut Broker) -> Outcome {
+    let status = broker.stop()?;
+    ensure!(status.success(), "{status}: {}", broker.log());
+    Ok(())
+}
+
+/// What the tool says about the directory, and whether it found no damage.
+fn verify(data: &Path) -> ottla_tests::Result<(String, bool)> {
+    let data = data.display().to_string();
+    let output = run(&["log", "verify", "--records", "--log-dir", &data])?;
+    let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+    Ok((said, output.status.success()))
+}
+
+fn flip(path: &Path, at: usize) -> Outcome {
+    flip_bits(path, at, 0x40)
+}
+
+fn flip_bits(path: &Path, at: usize, bits: u8) -> Outcome {
+    let mut bytes = fs::read(path)?;
+    bytes[at] ^= bits;
+    Ok(fs::write(path, bytes)?)
+}
+
+fn contents(dir: &Path) -> ottla_tests::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => found.extend(contents(&path)?),
+            false => drop(found.insert(path.clone(), fs::read(&path)?)),
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn an_unharmed_directory_has_no_findings_and_stays_as_it_is() -> Outcome {
+    let scratch = Scratch::new("log-tool-whole");
+    let broker = stopped(&scratch)?;
+    let before = contents(broker.data())?;
+    let (said, is_good) = verify(broker.data())?;
+    assert!(is_good, "{said}");
+    assert!(said.contains("no damage") && !said.contains("damage:"), "{said}");
+    assert_eq!(contents(broker.data())?, before);
+    Ok(())
+}
+
+#[test]
+fn damage_of_each_file_is_found_and_named() -> Outcome {
+    let scratch = Scratch::new("log-tool-damage");
+    let broker = stopped(&scratch)?;
+    let log = "orders-0/00000000000000000000";
+    for (name, at, found) in [
+        (format!("{log}.log"), 100, "no whole batch"),
+        (format!("{log}.index"), 7, "no batch that ends with this offset"),
+        (format!("{log}.timeindex"), 3, "has the timestamp"),
+        ("orders-0/leader-epoch-checkpoint".into(), 4, "leader-epoch-checkpoint"),
+        (
+            "__cluster_metadata-0/00000000000000000000.log".into(),
+            80,
+            "no whole batch",
+        ),
+        ("meta.properties".into(), 0, "meta.properties"),
+        (
+            "recovery-point-offset-checkpoint".into(),
+            0,
+            "recovery-point-offset-checkpoint",
+        ),
+    ] {
+        let path = broker.data().join(&name);
+        let good = fs::read(&path)?;
+        flip(&path, at)?;
+        let (said, is_good) = verify(broker.data())?;
+        assert!(said.contains(found), "{name}: {said}");
+        let is_repaired = name.contains("leader-epoch");
+        assert_eq!(is_good, is_repaired, "{name}: {said}");
+        fs::write(&path, good)?;
+    }
+    // Five records are there, seven were committed.
+    let path = broker.data().join("replication-offset-checkpoint");
+    let good = fs::read(&path)?;
+    flip_bits(&path, good.len() - 2, b'5' ^ b'7')?;
+    let (said, is_good) = verify(broker.data())?;
+    assert!(
+        !is_good && said.contains("offset 5: the log ends, but everything before offset 7"),
+        "{said}"
+    );
+    fs::write(&path, good)?;
+    let (said, is_good) = verify(broker.data())?;
+    assert!(is_good, "{said}");
+    Ok(())
+}
+
+#[test]
+fn an_accepted_loss_lets_the_partition_serve_what_is_left() -> Outcome {
+    let scratch = Scratch::new("log-tool-loss");
+    let mut broker = stopped(&scratch)?;
+    let data = broker.data().display().to_string();
+    let log = broker.data().join("orders-0/00000000000000000000.log");
+    let good = fs::read(&log)?;
+    let accept = |extra: &[&str]| run(&[&["log", "accept-loss", &data, "orders-0"], extra].concat());
+
+    assert!(!accept(&["--yes"])?.status.success(), "there is nothing to accept");
+    // In the third of five batches, all of them committed.
+    let at = good.len() / 2;
+    flip(&log, at)?;
+    let harmed = fs::read(&log)?;
+    assert!(!accept(&[])?.status.success(), "nobody has said yes");
+    assert_eq!(fs::read(&log)?, harmed, "nothing was changed");
+
+    let output = accept(&["--yes"])?;
+    let said = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("lost: offsets 2 to 4"), "{said}");
+    let kept = fs::read(&log)?;
+    assert_eq!(
+        [kept.clone(), fs::read(log.with_extension("log.lost"))?].concat(),
+        harmed
+    );
+    let (said, is_good) = verify(broker.data())?;
+    assert!(is_good, "{said}");
+
+    broker.restart()?;
+    assert!(!accept(&["--yes"])?.status.success(), "a broker has the directory");
+    assert_eq!(produce(&mut broker.connect()?)?, (ErrorCode::None, 2));
+    Ok(())
+}
+
+#[test]
+fn files_are_printed_for_people_and_programs() -> Outcome {
+    let scratch = Scratch::new("log-tool-dump");
+    let broker = stopped(&scratch)?;
+    let print = |arguments: &[&str], name: &str| {
+        let path = broker.data().join(name).display().to_string();
+        let output = run(&[&["log", "dump"], arguments, &[path.as_str()]].concat())?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let log = "orders-0/00000000000000000000";
+    let text = print(&["--records"], &format!("{log}.log"))?;
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("record  offset")).count(),
+        5,
+        "{text}"
+    );
+    let json = print(&["--records", "--json"], &format!("{log}.log"))?;
+    for line in json.lines() {
+        serde_json::from_str::<serde_json::Value>(line)?;
+    }
+    assert!(json.contains(r#""key":"key""#), "{json}");
+    assert!(print(&[], &format!("{log}.index"))?.contains("entry  offset"));
+    assert!(print(&[], &format!("{log}.timeindex"))?.contains("entry  timestamp"));
+    assert!(print(&[], "orders-0/leader-epoch-checkpoint")?.contains("line  text"));
+    let metadata = print(&[], "__cluster_metadata-0/00000000000000000000.log")?;
+    assert!(
+        metadata.contains("TopicRecord") && metadata.contains("LeaderChange"),
+        "{metadata}"
+    );
+    Ok(())
+}
