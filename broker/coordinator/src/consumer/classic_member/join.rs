@@ -25,9 +25,13 @@ use ottla_protocol::{
         consumer_group_member_metadata_value::{ClassicMemberMetadata, ClassicProtocol},
     },
 };
+use std::collections::BTreeSet;
 
 /// What a JoinGroup leads to.
 enum Joined {
+    /// The member says that it has what it does not have, so it has missed that it was out: it must give up everything
+    /// before it is in a generation that counts.
+    Astray(Str),
     /// The member is in.
     Member(Settled, JoinGroupResponse),
     /// It was the last one that did not speak the classic protocol: the group is a classic one, and is to rebalance or
@@ -68,6 +72,10 @@ impl Groups {
             now,
         };
         match group.classic_join(join, &mut world)? {
+            Joined::Astray(member_id) => {
+                self.fence_consumer_members(group_id, &BTreeSet::from([member_id]), now, actions);
+                Err(ErrorCode::UnknownMemberId)
+            }
             Joined::Member(settled, response) => {
                 self.keep_settled(group_id, settled, actions);
                 let (member_id, request) = (&response.member_id, join.request);
@@ -111,6 +119,10 @@ impl ConsumerGroup {
     fn classic_join(&self, join: &Join<'_>, world: &mut World<'_>) -> Result<Joined, ErrorCode> {
         let sender = self.classic_sender(join)?;
         let (classic, said) = classic_metadata(join)?;
+        let reported = reported(&said, world.cluster);
+        if !join.request.member_id.is_empty() && !sender.member.current.has_all(&reported) {
+            return Ok(Joined::Astray(sender.id));
+        }
         let protocol_name = classic
             .supported_protocols
             .first()
@@ -134,7 +146,7 @@ impl ConsumerGroup {
             let response = answer(&draft.sender.id, self.group_epoch);
             return Ok(Joined::Downgrade(Box::new(downgrade), is_rebalance_due, response));
         }
-        let settled = draft.settle(Some(&reported(&said, world.cluster)), world);
+        let settled = draft.settle(Some(&reported), world);
         let epoch = settled.next.as_ref().map_or(before, |next| next.member_epoch);
         let response = answer(&settled.member_id, epoch);
         Ok(Joined::Member(settled, response))
@@ -218,7 +230,7 @@ fn updated(before: &Subscription, join: &Join<'_>, classic: ClassicMemberMetadat
 /// What the member says it has. That it says nothing of a topic means that it has none of it.
 fn reported(said: &Said, cluster: &dyn ClusterView) -> Vec<TopicPartitions> {
     let owned = embedded::by_id(&said.owned, cluster).into_iter();
-    let topic = |(topic_id, partitions): (_, std::collections::BTreeSet<i32>)| TopicPartitions {
+    let topic = |(topic_id, partitions): (_, BTreeSet<i32>)| TopicPartitions {
         topic_id,
         partitions: partitions.into_iter().collect(),
     };

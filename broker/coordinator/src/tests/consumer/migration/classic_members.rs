@@ -228,6 +228,19 @@ fn whoever_has_synced_stays_as_long_as_it_beats() {
 }
 
 #[test]
+fn whoever_was_expelled_must_give_up_what_it_had_before_it_joins_again() {
+    let (mut driver, member_id) = mixed_group(MigrationPolicy::Bidirectional);
+    let had: Vec<i32> = owned(&driver)
+        .remove(&member_id)
+        .expect("a member")
+        .into_iter()
+        .collect();
+    driver.leave(&[(&member_id, None)]);
+    assert_eq!(rejoin(&mut driver, &member_id, &had), Err(ErrorCode::UnknownMemberId));
+    assert!(rejoin(&mut driver, &member_id, &[]).is_ok());
+}
+
+#[test]
 fn whoever_leaves_is_gone() {
     let (mut driver, member_id) = mixed_group(MigrationPolicy::Bidirectional);
     assert_eq!(driver.leave(&[(&member_id, None)]).1, [ErrorCode::None]);
