@@ -15,7 +15,9 @@
 //! The harness sees: [`a_partition_that_is_given_before_it_is_given_up_is_found_out`] plants that bug in the
 //! coordinator (partitions are given to a member while another one may still have them) and
 //! finds two owners; [`answers_that_do_not_wait_for_their_records_are_found_out`] releases answers before their records
-//! are committed, and finds members in epochs that a restart took back.
+//! are committed, and finds members in epochs that a restart took back. tests/mutants puts in two more, which give two
+//! owners: what a classic member has is free as soon as the group is upgraded, and a classic member that was expelled is
+//! let in with what it had.
 
 mod classic_client;
 mod client;
