@@ -14,7 +14,7 @@ use crate::{
     runtime::coordinator_shard::{self, Setting, ShardHandle},
     stop::Stop,
 };
-use ottla_coordinator::{Actions, Assignor, Groups, GroupsConfig, Now, Reply, Ticket, partition_for};
+use ottla_coordinator::{Actions, Assignor, Groups, GroupsConfig, MigrationPolicy, Now, Reply, Ticket, partition_for};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{NodeId, Uuid},
@@ -254,7 +254,17 @@ fn groups_config(layers: Layers<'_>) -> GroupsConfig {
         offsets_retention_check_interval_ms: layers.broker_number("offsets.retention.check.interval.ms"),
         consumer_max_size: size("group.consumer.max.size"),
         consumer_assignors: consumer_assignors(layers),
+        consumer_migration_policy: migration_policy(layers),
     }
+}
+
+/// The table of settings knows no other names than those of the policies.
+fn migration_policy(layers: Layers<'_>) -> MigrationPolicy {
+    let named = match layers.broker_value("group.consumer.migration.policy") {
+        Some(Value::String(name)) => MigrationPolicy::by_name(&name),
+        _ => None,
+    };
+    named.unwrap_or(MigrationPolicy::Bidirectional)
 }
 
 /// The assignors that are known; custom ones are Java classes, which cannot be loaded.

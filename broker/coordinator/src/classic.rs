@@ -10,6 +10,7 @@
 //! KIP-345 (static members), KIP-394 (member id required), KIP-559 (protocol type and name), KIP-800 (reasons, which
 //! are ignored), KIP-814 (a returning static leader skips the assignment).
 
+mod converted;
 mod describe;
 mod group;
 mod heartbeat;
@@ -22,7 +23,9 @@ mod static_member;
 mod sync;
 mod timeouts;
 
-pub(crate) use group::{ClassicGroup, GroupState};
+pub(crate) use group::{CONSUMER_PROTOCOL, ClassicGroup, GroupState};
+pub(crate) use join::Join;
+pub(crate) use member::{Member as ClassicMember, offered_protocols};
 
 use crate::{
     config::GroupsConfig,

@@ -2,6 +2,41 @@
 
 use crate::assignor::Assignor;
 
+/// `group.consumer.migration.policy` (KIP-848): which way a group that has members may change its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// Neither way, and members of both protocols do not mix.
+    Disabled,
+    /// From the classic to the consumer protocol.
+    Upgrade,
+    /// From the consumer to the classic protocol.
+    Downgrade,
+    /// Both ways.
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    /// The policy that Kafka calls `name`, in any case of letters.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let known = [
+            ("disabled", Self::Disabled),
+            ("upgrade", Self::Upgrade),
+            ("downgrade", Self::Downgrade),
+            ("bidirectional", Self::Bidirectional),
+        ];
+        let found = known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, policy)| policy)
+    }
+
+    pub(crate) fn allows_upgrade(self) -> bool {
+        matches!(self, Self::Upgrade | Self::Bidirectional)
+    }
+
+    pub(crate) fn allows_downgrade(self) -> bool {
+        matches!(self, Self::Downgrade | Self::Bidirectional)
+    }
+}
+
 /// Settings of a coordinator; the defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupsConfig {
@@ -23,6 +58,8 @@ pub struct GroupsConfig {
     pub consumer_max_size: usize,
     /// `group.consumer.assignors`, the default first; those that are not known are left out.
     pub consumer_assignors: Vec<Assignor>,
+    /// `group.consumer.migration.policy`.
+    pub consumer_migration_policy: MigrationPolicy,
     /// A bug for tests: partitions are given to a member although another one still has them.
     #[cfg(test)]
     pub(crate) gives_early: bool,
@@ -47,6 +84,7 @@ impl Default for GroupsConfig {
             offsets_retention_check_interval_ms: 600_000,
             consumer_max_size: i32::MAX as usize,
             consumer_assignors: vec![Assignor::Uniform, Assignor::Range],
+            consumer_migration_policy: MigrationPolicy::Bidirectional,
             #[cfg(test)]
             gives_early: false,
         }

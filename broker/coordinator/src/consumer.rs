@@ -15,9 +15,11 @@
 //! All of a group is logged but the timers of its members and which view of the cluster it has seen. A decision reads
 //! the group and returns records; [`ConsumerGroup::apply`] alone makes them true.
 
+mod classic_member;
 mod current;
 mod delete;
 mod describe;
+mod embedded;
 mod group;
 mod heartbeat;
 mod join;
@@ -25,11 +27,13 @@ mod leave;
 mod load;
 mod member;
 mod metadata_hash;
+mod migration;
 mod offsets;
 mod partitions;
 mod reconcile;
 mod refusal;
 mod regex;
+mod settle;
 mod target;
 mod timeouts;
 mod update;

@@ -134,8 +134,10 @@ impl Groups {
                         expelled.entry(group).or_default().insert(member);
                     }
                 }
-                Timer::Revocation { group, member } => {
-                    if self.is_revocation_overdue(&group, &member, moment_ms) {
+                Timer::Revocation { .. } | Timer::Rejoin { .. } | Timer::MemberSync { .. } => {
+                    if self.is_member_overdue(&timer, moment_ms)
+                        && let Some((group, member)) = timer.of_member()
+                    {
                         expelled.entry(group).or_default().insert(member);
                     }
                 }
@@ -156,7 +158,7 @@ impl Groups {
         }
         // All of a group together: each decision must see the one before.
         for (group, members) in expelled {
-            actions.records.extend(self.fence_consumer_members(&group, &members));
+            self.fence_consumer_members(&group, &members, now, &mut actions);
         }
         self.decided(actions)
     }

@@ -38,7 +38,7 @@ mod timers;
 pub use admission::{check_group_id, check_join_group};
 pub use assignor::Assignor;
 pub use cluster::{ClusterView, ConsumerSettings, Topic};
-pub use config::GroupsConfig;
+pub use config::{GroupsConfig, MigrationPolicy};
 pub use consumer::check_consumer_group_heartbeat;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;

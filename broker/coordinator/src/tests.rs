@@ -1,7 +1,7 @@
 //! The behaviour of [`crate::Groups`], driven as the broker drives it.
 
 mod admin;
-mod cluster;
+pub(crate) mod cluster;
 mod consumer;
 mod driver;
 mod expiry;

@@ -14,12 +14,29 @@ pub(crate) enum Timer {
     Session { group: Str, member: Str },
     /// Whether a member of a consumer group has taken too long to give up partitions.
     Revocation { group: Str, member: Str },
+    /// Whether a classic member of a consumer group that was to rejoin has not.
+    Rejoin { group: Str, member: Str },
+    /// Whether a classic member of a consumer group has not asked for its assignment.
+    MemberSync { group: Str, member: Str },
     /// Whether a rebalance has waited long enough for members to join.
     Join { group: Str },
     /// Whether members have not fetched their assignment in time.
     Sync { group: Str },
     /// Whether offsets or empty groups have expired.
     Expiry,
+}
+
+impl Timer {
+    /// The group and the member of a timer that is one member's.
+    pub(crate) fn of_member(self) -> Option<(Str, Str)> {
+        match self {
+            Self::Session { group, member }
+            | Self::Revocation { group, member }
+            | Self::Rejoin { group, member }
+            | Self::MemberSync { group, member } => Some((group, member)),
+            Self::Join { .. } | Self::Sync { .. } | Self::Expiry => None,
+        }
+    }
 }
 
 /// The queue of moments, in milliseconds of the monotonic clock.

@@ -1,6 +1,6 @@
 //! ConsumerGroupHeartbeat, key 68, versions 0-1 (KIP-848).
 //!
-//! v1: regular expressions, member ids of the members' own (KIP-1082). Not done: online migration of classic groups.
+//! Epoch 0 into a classic group of consumers converts it. v1: regular expressions, member ids of the members' own (KIP-1082).
 
 use super::table::Call;
 use crate::{broker::Broker, log_store::new_id};

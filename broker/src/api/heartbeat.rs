@@ -1,4 +1,4 @@
-//! Heartbeat, key 12, versions 0-4; classic groups only (KIP-848 has its own). v3: group_instance_id (KIP-345).
+//! Heartbeat, key 12, versions 0-4; classic members (KIP-848 has its own). v3: group_instance_id (KIP-345).
 //! v4: flexible.
 
 use super::table::Call;

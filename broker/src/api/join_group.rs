@@ -1,4 +1,4 @@
-//! JoinGroup, key 11, versions 0-9; classic groups.
+//! JoinGroup, key 11, versions 0-9; classic groups, and classic members of consumer groups.
 //!
 //! v1: rebalance time-out. v4: member id required (KIP-394). v5: group_instance_id (KIP-345). v6: flexible.
 //! v7: protocol type and name (KIP-559). v8: reason (KIP-800). v9: skip_assignment (KIP-814).

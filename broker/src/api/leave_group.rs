@@ -1,4 +1,4 @@
-//! LeaveGroup, key 13, versions 0-5; classic groups.
+//! LeaveGroup, key 13, versions 0-5; groups of both protocols.
 //!
 //! v3: several members at once, static ones too (KIP-345). v4: flexible. v5: reason (KIP-800).
 

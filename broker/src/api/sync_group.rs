@@ -1,4 +1,4 @@
-//! SyncGroup, key 14, versions 0-5; classic groups.
+//! SyncGroup, key 14, versions 0-5; classic groups, and classic members of consumer groups.
 //!
 //! v3: group_instance_id (KIP-345). v4: flexible. v5: protocol type and name, which must both be given (KIP-559).
 

@@ -12,7 +12,7 @@ use ottla_protocol::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The protocol type of consumers; only their metadata and assignments are understood by the coordinator.
-const CONSUMER_PROTOCOL: &str = "consumer";
+pub(crate) const CONSUMER_PROTOCOL: &str = "consumer";
 
 /// Where a group is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +220,7 @@ impl ClassicGroup {
     }
 
     /// Whether every member offers `protocol`.
-    fn is_spoken_by_all(&self, protocol: &Str) -> bool {
+    pub(super) fn is_spoken_by_all(&self, protocol: &Str) -> bool {
         self.protocol_counts.get(protocol).copied().unwrap_or(0) == self.members.len()
     }
 
@@ -286,7 +286,7 @@ impl ClassicGroup {
     }
 
     /// The record of this generation, each member with what `assignment` gives for it.
-    pub(super) fn to_record(&self, assignment: impl Fn(&Str, &Member) -> Bytes) -> crate::CoordinatorRecord {
+    pub(crate) fn to_record(&self, assignment: impl Fn(&Str, &Member) -> Bytes) -> crate::CoordinatorRecord {
         let protocol = self.protocol_name.clone();
         let member_record = |(id, member): (&Str, &Member)| MemberMetadata {
             member_id: id.clone(),

@@ -18,7 +18,9 @@ impl Groups {
     /// Decides a Heartbeat: it keeps the member in, and tells it when to join again.
     pub fn handle_heartbeat(&mut self, ticket: Ticket, request: &HeartbeatRequest, now: Now) -> Actions {
         let mut verdict = check_group_id(&request.group_id).and(Err(ErrorCode::UnknownMemberId));
-        if verdict != Err(ErrorCode::InvalidGroupId) {
+        if self.consumer.contains_key(&request.group_id) {
+            verdict = self.heartbeat_in_consumer_group(request, now);
+        } else if verdict != Err(ErrorCode::InvalidGroupId) {
             let _ = self.decide_in_group(&request.group_id, now, |group, step| {
                 verdict = group.heartbeat(request, step)
             });

@@ -22,20 +22,27 @@ use ottla_protocol::{ErrorCode, Str, messages::JoinGroupRequest};
 const MEMBER_ID_REQUIRED_FROM: i16 = 4;
 
 /// A JoinGroup under way.
-pub(super) struct Join<'a> {
-    pub(super) ticket: Ticket,
-    pub(super) request: &'a JoinGroupRequest,
-    pub(super) caller: &'a Caller<'a>,
+pub(crate) struct Join<'a> {
+    pub(crate) ticket: Ticket,
+    pub(crate) request: &'a JoinGroupRequest,
+    pub(crate) caller: &'a Caller<'a>,
 }
 
 impl Join<'_> {
-    pub(super) fn rebalance_timeout_ms(&self) -> i32 {
+    pub(crate) fn rebalance_timeout_ms(&self) -> i32 {
         if self.request.rebalance_timeout_ms < 0 {
             // Version 0 knows one time-out only.
             self.request.session_timeout_ms
         } else {
             self.request.rebalance_timeout_ms
         }
+    }
+
+    /// Whether the member must come again with an id that it is given now.
+    pub(crate) fn requires_known_id(&self) -> bool {
+        let request = self.request;
+        let has_id = !request.member_id.is_empty() || request.group_instance_id.is_some();
+        !has_id && self.caller.version >= MEMBER_ID_REQUIRED_FROM
     }
 
     /// The id of a member that has none: what it calls itself, and a random part.
@@ -65,23 +72,19 @@ impl Groups {
         if let Err(error) = self.check_join(request, caller) {
             return refusal(error);
         }
-        if self
-            .consumer
-            .get(&request.group_id)
-            .is_some_and(|group| !group.is_empty())
-        {
-            // Its members speak another protocol, and online migration is not there.
-            return refusal(ErrorCode::InconsistentGroupProtocol);
-        }
-        let is_new_group = !self.classic.contains_key(&request.group_id);
-        if is_new_group && !request.member_id.is_empty() {
-            return refusal(ErrorCode::UnknownMemberId);
-        }
         let join = Join {
             ticket,
             request,
             caller,
         };
+        let consumer_group = self.consumer.get(&request.group_id);
+        if consumer_group.is_some_and(|group| !group.is_empty()) {
+            return self.join_consumer_group(&join, now);
+        }
+        let is_new_group = !self.classic.contains_key(&request.group_id);
+        if is_new_group && !request.member_id.is_empty() {
+            return refusal(ErrorCode::UnknownMemberId);
+        }
         if is_new_group {
             return self.join_new_group(&join, now);
         }
@@ -175,7 +178,7 @@ impl ClassicGroup {
         let former = instance_id.and_then(|id| self.static_members.get(id)).cloned();
         if let Some(former) = former {
             self.replace_static_member(&former, member_id, join, step);
-        } else if instance_id.is_none() && join.caller.version >= MEMBER_ID_REQUIRED_FROM {
+        } else if join.requires_known_id() {
             self.hand_out_id(member_id, join, step);
         } else {
             self.add_joining_member(member_id, join, step);

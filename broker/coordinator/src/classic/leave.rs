@@ -40,7 +40,7 @@ impl Groups {
         let leaving: &[MemberIdentity] = if is_batched { &request.members } else { &alone };
         let mut verdicts = vec![Err(ErrorCode::UnknownMemberId); leaving.len()];
         let actions = match self.consumer.contains_key(&request.group_id) {
-            true => self.remove_consumer_members(&request.group_id, leaving, &mut verdicts),
+            true => self.remove_consumer_members(&request.group_id, leaving, &mut verdicts, now),
             false => self.decide_in_group(&request.group_id, now, |group, step| {
                 verdicts = group.leave(leaving, step);
             }),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ottla_protocol::{Str, messages::join_group_request::JoinGroupRequestProtocol};
 
 /// A member; its id is the key under which the group keeps it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Member {
     /// `group.instance.id` of a static member (KIP-345).
     pub(crate) instance_id: Option<Str>,

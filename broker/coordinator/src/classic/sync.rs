@@ -24,6 +24,11 @@ impl Groups {
         if let Err(error) = check_group_id(&request.group_id) {
             return refusal(error);
         }
+        if self.consumer.contains_key(&request.group_id) {
+            let synced = self.sync_in_consumer_group(request, now);
+            let response = synced.unwrap_or_else(refused_sync);
+            return Actions::reply(ticket, Reply::SyncGroup(response));
+        }
         self.decide_in_group(&request.group_id, now, |group, step| group.sync(ticket, request, step))
             .unwrap_or_else(|| refusal(ErrorCode::UnknownMemberId))
     }

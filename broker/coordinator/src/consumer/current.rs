@@ -2,7 +2,11 @@
 
 use super::partitions::{self, Owned};
 use crate::{CoordinatorRecord, record::consumer as records};
-use ottla_protocol::{Str, ids::Uuid, messages::ConsumerGroupCurrentMemberAssignmentValue};
+use ottla_protocol::{
+    Str,
+    ids::Uuid,
+    messages::{ConsumerGroupCurrentMemberAssignmentValue, consumer_group_heartbeat_request::TopicPartitions},
+};
 
 /// The member epoch of a static member that is away and will come back (KIP-848).
 pub(crate) const LEAVE_STATIC_EPOCH: i32 = -2;
@@ -75,6 +79,14 @@ impl CurrentAssignment {
     pub(crate) fn owned(&self) -> impl Iterator<Item = (Uuid, i32)> {
         let both = self.assigned.iter().chain(&self.revoking);
         both.flat_map(|(topic, partitions)| partitions.keys().map(|partition| (*topic, *partition)))
+    }
+
+    /// Whether it has or may have all of these.
+    pub(super) fn has_all(&self, reported: &[TopicPartitions]) -> bool {
+        let mut partitions = reported
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.topic_id, *partition)));
+        partitions.all(|(topic, partition)| self.assignment_epoch(topic, partition).is_some())
     }
 
     /// The epoch in which it got a partition that it has or may have.

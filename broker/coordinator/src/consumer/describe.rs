@@ -3,7 +3,7 @@
 use super::{
     group::ConsumerGroup,
     member::Member,
-    partitions::{Owned, Partitions},
+    partitions::{Partitions, without_epochs},
     refusal::Refusal,
 };
 use crate::{cluster::ClusterView, groups::Groups};
@@ -59,8 +59,8 @@ impl ConsumerGroup {
 
     fn describe_member(&self, id: &Str, member: &Member, cluster: &dyn ClusterView) -> DescribedMember {
         let (subscription, current) = (&member.subscription, &member.current);
-        let mut owned = flat(&current.assigned);
-        for (topic, partitions) in flat(&current.revoking) {
+        let mut owned = without_epochs(&current.assigned);
+        for (topic, partitions) in without_epochs(&current.revoking) {
             owned.entry(topic).or_default().extend(partitions);
         }
         DescribedMember {
@@ -80,13 +80,6 @@ impl ConsumerGroup {
             },
         }
     }
-}
-
-fn flat(owned: &Owned) -> Partitions {
-    let topic = |(topic, partitions): (&Uuid, &std::collections::BTreeMap<i32, i32>)| {
-        (*topic, partitions.keys().copied().collect())
-    };
-    owned.iter().map(topic).collect()
 }
 
 /// Partitions of topics that are gone are left out.

@@ -6,37 +6,25 @@ use super::{
     group::ConsumerGroup,
     member::Revocation,
     partitions,
-    reconcile::Step,
     refusal::Refusal,
-    update::Draft,
+    settle::Settled,
+    update::{Draft, updated},
     validate::{self, LEAVE_EPOCH},
 };
 use crate::{
-    CoordinatorRecord, GroupsConfig,
+    GroupsConfig,
     groups::Groups,
     outcome::{Actions, Caller, Now, Reply, Ticket},
 };
-use ottla_protocol::{
-    Str,
-    ids::Uuid,
-    messages::{
-        ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, consumer_group_heartbeat_response::Assignment,
-    },
+use ottla_protocol::messages::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, consumer_group_heartbeat_response::Assignment,
 };
 
 /// What a heartbeat leads to.
-pub(super) struct Beat {
-    pub(super) records: Vec<CoordinatorRecord>,
-    pub(super) response: ConsumerGroupHeartbeatResponse,
-    pub(super) member_id: Str,
-    /// The id that the static member had so far.
-    pub(super) replaced: Option<Str>,
-    /// What the member has afterwards, if that is something else than before.
-    pub(super) next: Option<CurrentAssignment>,
-    pub(super) rebalance_timeout_ms: i32,
-    pub(super) session_timeout_ms: i32,
-    /// The view of the cluster that the group has taken into account.
-    pub(super) seen_version: Option<i64>,
+struct Beat {
+    settled: Settled,
+    response: ConsumerGroupHeartbeatResponse,
+    session_timeout_ms: i32,
 }
 
 /// Whether a ConsumerGroupHeartbeat makes sense whatever the group's state.
@@ -61,15 +49,14 @@ impl Groups {
         caller: &Caller<'_>,
         now: Now,
     ) -> Actions {
+        let mut actions = Actions::default();
         let decided = match request.member_epoch {
-            LEAVE_EPOCH | LEAVE_STATIC_EPOCH => self.consumer_leave(request, caller),
-            _ => self.consumer_heartbeat(request, caller, now),
+            LEAVE_EPOCH | LEAVE_STATIC_EPOCH => self.consumer_leave(request, caller, now, &mut actions),
+            _ => self.consumer_heartbeat(request, caller, now, &mut actions),
         };
-        let (records, response) = decided.unwrap_or_else(|refusal| (Vec::new(), refused(refusal)));
-        self.decided(Actions {
-            records,
-            replies: vec![(ticket, Reply::ConsumerGroupHeartbeat(response))],
-        })
+        let response = decided.unwrap_or_else(refused);
+        actions.replies.push((ticket, Reply::ConsumerGroupHeartbeat(response)));
+        self.decided(actions)
     }
 
     fn consumer_heartbeat(
@@ -77,26 +64,26 @@ impl Groups {
         request: &ConsumerGroupHeartbeatRequest,
         caller: &Caller<'_>,
         now: Now,
-    ) -> Result<(Vec<CoordinatorRecord>, ConsumerGroupHeartbeatResponse), Refusal> {
+        actions: &mut Actions,
+    ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
         validate::check(request, caller.version, &self.config)?;
-        self.check_consumer_group(&request.group_id, request.member_epoch == 0)?;
-        let new_group = match self.consumer.contains_key(&request.group_id) {
-            true => None,
-            false => Some(ConsumerGroup::new(request.group_id.detached())),
-        };
-        let beat = self.beat(new_group.as_ref(), request, caller, now)?;
-        let mut records = new_group.map_or_else(Vec::new, |group| self.begin_consumer_group(group));
-        records.extend(beat.records);
-        if let Some(group) = self.consumer.get_mut(&request.group_id) {
-            group.seen_version = beat.seen_version;
-            if let Some(replaced) = &beat.replaced {
-                group.timers.remove(replaced);
-            }
+        let beginning = self.beginning(&request.group_id, request.member_epoch == 0)?;
+        let beat = self.beat(
+            beginning.as_ref().map(|beginning| &beginning.group),
+            request,
+            caller,
+            now,
+        )?;
+        if let Some(beginning) = beginning {
+            self.begin_consumer_group(beginning, now, actions);
         }
-        let revocation = revocation(beat.next.as_ref(), beat.rebalance_timeout_ms, now);
-        let session_timeout_ms = beat.session_timeout_ms;
-        self.keep_consumer_member(&request.group_id, &beat.member_id, session_timeout_ms, revocation, now);
-        Ok((records, beat.response))
+        let timeout_ms = beat.settled.rebalance_timeout_ms;
+        let revocation = revocation(beat.settled.next.as_ref(), timeout_ms, now);
+        let member_id = beat.settled.member_id.clone();
+        self.keep_settled(&request.group_id, beat.settled, actions);
+        self.keep_consumer_member(&request.group_id, &member_id, beat.session_timeout_ms, revocation, now);
+        self.expect_nothing_classic(&request.group_id, &member_id);
+        Ok(beat.response)
     }
 
     fn beat(
@@ -128,19 +115,15 @@ impl ConsumerGroup {
         world: &mut World<'_>,
     ) -> Result<Beat, Refusal> {
         let sender = self.sender(request, || caller.fresh_member_id.to_string().into(), world)?;
-        let mut draft = Draft::new(self, sender, request, caller);
+        let before = sender.member.current.clone();
+        let subscription = updated(&sender.member.subscription, request, caller);
+        let mut draft = Draft::new(self, sender, subscription);
         draft.update(world)?;
-        let (target_epoch, target) = draft.target(world);
-        let next = draft.reconcile(request, target_epoch, &target, world);
-        if let Some(next) = &next {
-            let record = next.to_record(&self.id, &draft.sender.id);
-            draft.records.push(record);
-        }
-        let before = &draft.sender.member.current;
-        let current = next.as_ref().unwrap_or(before);
+        let settled = draft.settle(request.topic_partitions.as_deref(), world);
+        let current = settled.next.as_ref().unwrap_or(&before);
         let is_told = request.member_epoch == 0 || is_full(request) || current.assigned != before.assigned;
         let response = ConsumerGroupHeartbeatResponse {
-            member_id: Some(draft.sender.id.clone()),
+            member_id: Some(settled.member_id.clone()),
             member_epoch: current.member_epoch,
             heartbeat_interval_ms: world.settings.heartbeat_interval_ms,
             assignment: is_told.then(|| {
@@ -151,55 +134,10 @@ impl ConsumerGroup {
             ..Default::default()
         };
         Ok(Beat {
+            settled,
             response,
-            seen_version: match draft.has_seen_cluster {
-                true => Some(world.cluster.version()),
-                false => self.seen_version,
-            },
-            rebalance_timeout_ms: draft.subscription.rebalance_timeout_ms,
             session_timeout_ms: world.settings.session_timeout_ms,
-            replaced: draft.sender.replaced.cloned(),
-            records: draft.records,
-            member_id: draft.sender.id,
-            next,
         })
-    }
-}
-
-impl Draft<'_> {
-    fn reconcile(
-        &self,
-        request: &ConsumerGroupHeartbeatRequest,
-        target_epoch: i32,
-        target: &partitions::Partitions,
-        world: &World<'_>,
-    ) -> Option<CurrentAssignment> {
-        let current = &self.sender.member.current;
-        if !self.is_subscription_changed && current.is_reconciled_to(target_epoch) {
-            return None;
-        }
-        let resolved = self.subscription.regex().and_then(|regex| self.regexes.get(regex));
-        let is_subscribed = |topic: Uuid| {
-            world.cluster.topic_name(topic).is_some_and(|name| {
-                self.subscription.topic_names.contains(&name)
-                    || resolved.is_some_and(|resolved| resolved.topics.contains(&name))
-            })
-        };
-        let is_free = |topic: Uuid, partition: i32| {
-            let owner = self.group.owners.get(&(topic, partition));
-            #[cfg(test)]
-            let owner = owner.filter(|_| !world.config.gives_early);
-            owner.is_none_or(|owner| *owner == self.sender.id || Some(owner) == self.sender.replaced)
-        };
-        let step = Step {
-            target_epoch,
-            target,
-            is_subscription_changed: self.is_subscription_changed,
-            reported: request.topic_partitions.as_deref(),
-            is_subscribed: &is_subscribed,
-            is_free: &is_free,
-        };
-        step.take(current)
     }
 }
 

@@ -5,11 +5,17 @@ use super::{
     current::{CurrentAssignment, LEAVE_STATIC_EPOCH, MemberState},
     group::ConsumerGroup,
     member::{Member, target_record, tombstones},
+    migration::upgrade,
     partitions::{self, Partitions},
     refusal::Refusal,
 };
-use crate::{CoordinatorRecord, groups::Groups, record};
-use ottla_protocol::{Str, messages::ConsumerGroupHeartbeatRequest};
+use crate::{
+    CoordinatorRecord,
+    groups::Groups,
+    outcome::{Actions, Now},
+    record,
+};
+use ottla_protocol::{ErrorCode, Str, messages::ConsumerGroupHeartbeatRequest};
 use std::borrow::Cow;
 
 /// The sender of a heartbeat, as it is before the heartbeat.
@@ -30,28 +36,52 @@ impl Sender<'_> {
     }
 }
 
+/// A consumer group that is not there yet, and the records that make it.
+pub(super) struct Beginning {
+    /// The group as these records make it.
+    pub(super) group: ConsumerGroup,
+    pub(super) records: Vec<CoordinatorRecord>,
+}
+
 impl Groups {
-    /// Whether there may be a consumer group with this id: one that a member joins is made, and a classic group without
-    /// members makes way for it.
-    pub(super) fn check_consumer_group(&self, group_id: &Str, is_joining: bool) -> Result<(), Refusal> {
+    /// How the consumer group with this id begins, if it is not there: one that a member joins is made, and a classic
+    /// group makes way for it, with its members if it has any.
+    pub(super) fn beginning(&mut self, group_id: &Str, is_joining: bool) -> Result<Option<Beginning>, Refusal> {
         if self.consumer.contains_key(group_id) {
-            return Ok(());
+            return Ok(None);
         }
-        match self.classic.get(group_id) {
-            None if is_joining => Ok(()),
-            None => Err(Refusal::group_not_found(group_id)),
-            Some(_) if !is_joining => Err(Refusal::not_a_consumer_group(group_id)),
-            Some(classic) if classic.is_empty() => Ok(()),
-            Some(_) => Err(Refusal::upgrade_disabled(group_id)),
+        let classic = match self.classic.get(group_id) {
+            None if is_joining => None,
+            None => return Err(Refusal::group_not_found(group_id)),
+            Some(_) if !is_joining => return Err(Refusal::not_a_consumer_group(group_id)),
+            Some(classic) => Some(classic),
+        };
+        if let Some(classic) = classic.filter(|classic| !classic.members.is_empty()) {
+            return upgrade(classic, &self.config, self.cluster.as_ref(), &mut self.topic_hashes).map(Some);
         }
+        Ok(Some(Beginning {
+            group: ConsumerGroup::new(group_id.detached()),
+            records: classic
+                .iter()
+                .map(|classic| record::group_tombstone(&classic.id))
+                .collect(),
+        }))
     }
 
-    /// Keeps a group that its first member has joined. Returns the record that takes away a classic group in its place.
-    pub(super) fn begin_consumer_group(&mut self, group: ConsumerGroup) -> Vec<CoordinatorRecord> {
-        let classic = self.classic.remove(&group.id);
-        let tombstone = classic.map(|classic| record::group_tombstone(&classic.id));
-        self.consumer.insert(group.id.clone(), group);
-        tombstone.into_iter().collect()
+    /// Makes room for a group that its records will fill: whoever waits for a classic group in its place must come
+    /// again, and the sessions of its members begin.
+    pub(super) fn begin_consumer_group(&mut self, beginning: Beginning, now: Now, actions: &mut Actions) {
+        let Beginning { group, records } = beginning;
+        actions.records.extend(records);
+        if let Some(mut classic) = self.classic.remove(&group.id) {
+            classic.fail_all(ErrorCode::RebalanceInProgress, &mut self.step(now, actions));
+        }
+        self.consumer
+            .insert(group.id.clone(), ConsumerGroup::new(group.id.clone()));
+        for (id, member) in &group.members {
+            let timeout_ms = self.session_timeout_ms(&group.id, member);
+            self.keep_consumer_member(&group.id, id, timeout_ms, None, now);
+        }
     }
 }
 
@@ -63,7 +93,8 @@ impl ConsumerGroup {
         fresh_id: impl FnOnce() -> Str,
         world: &World<'_>,
     ) -> Result<Sender<'_>, Refusal> {
-        self.check_room(request, world.config.consumer_max_size)?;
+        let instance_id = request.instance_id.as_ref();
+        self.check_room(&request.member_id, instance_id, world.config.consumer_max_size)?;
         let id = if request.member_id.is_empty() {
             fresh_id()
         } else {
@@ -81,10 +112,15 @@ impl ConsumerGroup {
         }
     }
 
-    fn check_room(&self, request: &ConsumerGroupHeartbeatRequest, max_size: usize) -> Result<(), Refusal> {
-        let instance_id = request.instance_id.as_ref();
-        let is_in = self.members.contains_key(&request.member_id)
-            || instance_id.is_some_and(|id| self.static_members.contains_key(id));
+    /// Members that are in stay in.
+    pub(super) fn check_room(
+        &self,
+        member_id: &Str,
+        instance_id: Option<&Str>,
+        max_size: usize,
+    ) -> Result<(), Refusal> {
+        let is_in =
+            self.members.contains_key(member_id) || instance_id.is_some_and(|id| self.static_members.contains_key(id));
         match is_in || self.members.len() < max_size {
             true => Ok(()),
             false => Err(Refusal::group_full(max_size)),
@@ -115,7 +151,8 @@ impl ConsumerGroup {
                     Some(member) => Sender::known(id, member),
                     None => Sender::new(id),
                 }),
-                Some((owner, member)) if member.current.member_epoch == LEAVE_STATIC_EPOCH => {
+                // A classic member is replaced without a word, as in a classic group.
+                Some((owner, member)) if member.current.member_epoch == LEAVE_STATIC_EPOCH || member.is_classic() => {
                     Ok(Sender::returning(id, owner, member))
                 }
                 Some((owner, _)) => Err(Refusal::unreleased_instance(&id, instance_id, owner)),
@@ -150,7 +187,7 @@ impl ConsumerGroup {
 }
 
 impl<'a> Sender<'a> {
-    fn known(id: Str, member: &'a Member) -> Self {
+    pub(super) fn known(id: Str, member: &'a Member) -> Self {
         Self {
             id,
             member: Cow::Borrowed(member),
@@ -159,7 +196,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    fn new(id: Str) -> Self {
+    pub(super) fn new(id: Str) -> Self {
         Self {
             id,
             member: Cow::Owned(Member::default()),
@@ -169,7 +206,7 @@ impl<'a> Sender<'a> {
     }
 
     /// It has what its former self had, and begins in epoch 0.
-    fn returning(id: Str, owner: &'a Str, member: &Member) -> Self {
+    pub(super) fn returning(id: Str, owner: &'a Str, member: &Member) -> Self {
         let member = Member {
             subscription: member.subscription.clone(),
             current: CurrentAssignment {

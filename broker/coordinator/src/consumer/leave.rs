@@ -13,7 +13,7 @@ use crate::{
     CoordinatorRecord,
     cluster::ClusterView,
     groups::Groups,
-    outcome::{Actions, Caller},
+    outcome::{Actions, Caller, Now},
     record::consumer as records,
 };
 use ottla_protocol::{
@@ -27,7 +27,9 @@ impl Groups {
         &mut self,
         request: &ConsumerGroupHeartbeatRequest,
         caller: &Caller<'_>,
-    ) -> Result<(Vec<CoordinatorRecord>, ConsumerGroupHeartbeatResponse), Refusal> {
+        now: Now,
+        actions: &mut Actions,
+    ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
         validate::check(request, caller.version, &self.config)?;
         let group_id = &request.group_id;
         let group = match self.consumer.get(group_id) {
@@ -43,40 +45,54 @@ impl Groups {
         };
         if request.instance_id.is_some() && request.member_epoch == LEAVE_STATIC_EPOCH {
             let away = away(&member.current);
-            return Ok((vec![away.to_record(group_id, member_id)], response));
+            actions.records.push(away.to_record(group_id, member_id));
+            return Ok(response);
         }
         let leaving = BTreeSet::from([member_id.clone()]);
-        let records = self.fence_consumer_members(group_id, &leaving);
-        Ok((records, response))
+        self.fence_consumer_members(group_id, &leaving, now, actions);
+        Ok(response)
     }
 
-    /// Takes members out of a group; those that are not in it are passed over.
-    pub(crate) fn fence_consumer_members(&mut self, group_id: &Str, leaving: &BTreeSet<Str>) -> Vec<CoordinatorRecord> {
+    /// Takes members out of a group; those that are not in it are passed over. If only classic ones are left, the group
+    /// becomes a classic one.
+    pub(crate) fn fence_consumer_members(
+        &mut self,
+        group_id: &Str,
+        leaving: &BTreeSet<Str>,
+        now: Now,
+        actions: &mut Actions,
+    ) {
         let Some(group) = self.consumer.get_mut(group_id) else {
-            return Vec::new();
+            return;
         };
         for id in leaving {
             group.timers.remove(id);
         }
-        group.fence(leaving, self.cluster.as_ref(), &mut self.topic_hashes)
+        match group.downgrade_without(leaving, &self.config, self.cluster.as_ref(), now) {
+            Some(downgrade) => self.begin_classic_group(downgrade, true, now, actions),
+            None => {
+                let records = group.fence(leaving, self.cluster.as_ref(), &mut self.topic_hashes);
+                actions.records.extend(records);
+            }
+        }
     }
 
-    /// Decides a LeaveGroup for a consumer group: how administrators remove members. `None` if it is none.
+    /// Decides a LeaveGroup for a consumer group: of classic members, and how administrators remove any. `None` if it is
+    /// none.
     pub(crate) fn remove_consumer_members(
         &mut self,
         group_id: &Str,
         leaving: &[MemberIdentity],
         verdicts: &mut Vec<Result<(), ErrorCode>>,
+        now: Now,
     ) -> Option<Actions> {
         let group = self.consumer.get(group_id)?;
         let found: Vec<_> = leaving.iter().map(|identity| group.identified(identity)).collect();
         let ids: BTreeSet<Str> = found.iter().flatten().cloned().collect();
         *verdicts = found.into_iter().map(|found| found.map(|_| ())).collect();
-        let records = self.fence_consumer_members(group_id, &ids);
-        Some(self.decided(Actions {
-            records,
-            replies: Vec::new(),
-        }))
+        let mut actions = Actions::default();
+        self.fence_consumer_members(group_id, &ids, now, &mut actions);
+        Some(self.decided(actions))
     }
 }
 

@@ -52,7 +52,7 @@ impl ConsumerRecord {
 }
 
 impl ConsumerGroup {
-    fn apply(&mut self, record: ConsumerRecord) {
+    pub(super) fn apply(&mut self, record: ConsumerRecord) {
         match record {
             ConsumerRecord::Group(value) => {
                 let value = value.unwrap_or_default();

@@ -5,11 +5,12 @@ use super::{
     partitions::{self, Partitions},
 };
 use crate::{CoordinatorRecord, record::consumer as records, timers::Deadline};
+use bytes::Bytes;
 use ottla_protocol::{
     Str,
     messages::{
         ConsumerGroupMemberMetadataValue, ConsumerGroupTargetAssignmentMemberValue,
-        consumer_group_member_metadata_value::ClassicMemberMetadata,
+        consumer_group_member_metadata_value::{ClassicMemberMetadata, ClassicProtocol},
     },
 };
 use std::collections::BTreeSet;
@@ -69,9 +70,10 @@ impl Subscription {
             server_assignor: detached(&value.server_assignor),
             classic: value
                 .classic_member_metadata
-                .clone()
+                .as_deref()
                 // What Kafka before 3.8 did not write reads as metadata without a protocol.
-                .filter(|classic| !classic.supported_protocols.is_empty()),
+                .filter(|classic| !classic.supported_protocols.is_empty())
+                .map(detached_classic),
         }
     }
 
@@ -91,6 +93,17 @@ impl Subscription {
     }
 }
 
+fn detached_classic(classic: &ClassicMemberMetadata) -> Box<ClassicMemberMetadata> {
+    let protocol = |protocol: &ClassicProtocol| ClassicProtocol {
+        name: protocol.name.detached(),
+        metadata: Bytes::copy_from_slice(&protocol.metadata),
+    };
+    Box::new(ClassicMemberMetadata {
+        session_timeout_ms: classic.session_timeout_ms,
+        supported_protocols: classic.supported_protocols.iter().map(protocol).collect(),
+    })
+}
+
 /// A member; its id is the key under which the group keeps it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Member {
@@ -105,13 +118,17 @@ impl Member {
     }
 }
 
-/// When a member is expelled. Not logged: both begin anew when the group is loaded.
+/// When a member is expelled. Not logged: sessions and revocations begin anew when the group is loaded.
 #[derive(Debug, Default)]
 pub(crate) struct MemberTimers {
     /// Unless it is heard of.
     pub(crate) session: Deadline,
     /// Unless it has given up its partitions by then, and while it is in this epoch.
     pub(crate) revocation: Option<Revocation>,
+    /// Unless it has rejoined by then: a classic member that was told to.
+    pub(crate) rejoin_ms: Option<i64>,
+    /// Unless it has asked for its assignment by then: a classic member that has joined.
+    pub(crate) sync_ms: Option<i64>,
 }
 
 /// How long a member may take to give up partitions.

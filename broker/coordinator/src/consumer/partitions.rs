@@ -60,6 +60,13 @@ pub(super) fn to_current(owned: &Owned) -> Vec<CurrentPartitions> {
     owned.iter().map(topic).collect()
 }
 
+/// The partitions alone.
+pub(super) fn without_epochs(owned: &Owned) -> Partitions {
+    let topic =
+        |(topic_id, partitions): (&Uuid, &BTreeMap<i32, i32>)| (*topic_id, partitions.keys().copied().collect());
+    owned.iter().map(topic).collect()
+}
+
 pub(super) fn to_response(owned: &Owned) -> Vec<ResponsePartitions> {
     let topic = |(topic_id, partitions): (&Uuid, &BTreeMap<i32, i32>)| ResponsePartitions {
         topic_id: *topic_id,

@@ -49,10 +49,9 @@ impl Refusal {
         Self::new(ErrorCode::GroupIdNotFound, message)
     }
 
-    /// A classic group that has members: online migration is not there yet.
-    pub(super) fn upgrade_disabled(group_id: &str) -> Self {
-        let message =
-            format!("Cannot upgrade classic group {group_id} to consumer group because online upgrade is disabled.");
+    /// A classic group that has members and has to stay as it is.
+    pub(super) fn not_upgraded(group_id: &str, why: &str) -> Self {
+        let message = format!("Cannot upgrade classic group {group_id} to consumer group because {why}");
         Self::new(ErrorCode::GroupIdNotFound, message)
     }
 

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     CoordinatorRecord,
     assignor::{Assignor, Candidate},
-    cluster::ClusterView,
+    cluster::{ClusterView, ConsumerSettings},
+    outcome::Now,
     record::consumer as records,
 };
 use ottla_protocol::{
@@ -27,7 +28,7 @@ impl Draft<'_> {
     /// The epoch of the target assignment and what the sender shall have, computed anew if that is due.
     pub(super) fn target(&mut self, world: &World<'_>) -> (i32, Partitions) {
         let group = self.group;
-        if group.assignment_epoch >= self.group_epoch || !is_due(group, world) {
+        if group.assignment_epoch >= self.group_epoch || !is_due(group, world.settings, world.now) {
             let target = group.target_of(self.sender.known_id()).into_owned();
             return (group.assignment_epoch, target);
         }
@@ -93,9 +94,9 @@ impl Draft<'_> {
 }
 
 /// Whether the last target assignment is old enough for another one (KIP-1263).
-fn is_due(group: &ConsumerGroup, world: &World<'_>) -> bool {
-    let interval_ms = i64::from(world.settings.assignment_interval_ms);
-    let age_ms = world.now.wall_ms.saturating_sub(group.assignment_timestamp_ms);
+pub(super) fn is_due(group: &ConsumerGroup, settings: ConsumerSettings, now: Now) -> bool {
+    let interval_ms = i64::from(settings.assignment_interval_ms);
+    let age_ms = now.wall_ms.saturating_sub(group.assignment_timestamp_ms);
     // A clock that was set back does not hold it up.
     group.assignment_timestamp_ms == 0 || !(0..interval_ms).contains(&age_ms)
 }

@@ -3,7 +3,7 @@
 use super::{
     current::MemberState,
     group::ConsumerGroup,
-    member::{MemberTimers, Revocation},
+    member::{Member, MemberTimers, Revocation},
 };
 use crate::{
     groups::Groups,
@@ -52,7 +52,8 @@ impl Groups {
             .values()
             .flat_map(|group| group.members.iter().map(move |(id, member)| (group, id, member)))
             .map(|(group, id, member)| {
-                let is_revoking = member.current.state == MemberState::UnrevokedPartitions;
+                // A classic member is given its time when it is told to rejoin.
+                let is_revoking = member.current.state == MemberState::UnrevokedPartitions && !member.is_classic();
                 let timeout_ms = i64::from(member.subscription.rebalance_timeout_ms.max(0));
                 let revocation = is_revoking.then_some(Revocation {
                     deadline_ms: now.monotonic_ms + timeout_ms,
@@ -62,7 +63,11 @@ impl Groups {
             })
             .collect();
         for (group_id, member_id, revocation) in members {
-            let session_timeout_ms = self.cluster.consumer_settings(&group_id).session_timeout_ms;
+            let member = self
+                .consumer
+                .get(&group_id)
+                .and_then(|group| group.members.get(&member_id));
+            let session_timeout_ms = member.map_or(0, |member| self.session_timeout_ms(&group_id, member));
             self.keep_consumer_member(&group_id, &member_id, session_timeout_ms, Some(revocation), now);
         }
     }
@@ -87,10 +92,79 @@ impl Groups {
         }
     }
 
-    /// Whether a member had to give up partitions until `moment_ms` and has not.
-    pub(crate) fn is_revocation_overdue(&self, group_id: &Str, member_id: &Str, moment_ms: i64) -> bool {
-        let group = self.consumer.get(group_id);
-        group.is_some_and(|group| group.is_revocation_overdue(member_id, moment_ms))
+    /// Silence after which a member is removed: a classic one has said so itself.
+    pub(super) fn session_timeout_ms(&self, group_id: &Str, member: &Member) -> i32 {
+        match &member.subscription.classic {
+            Some(classic) => classic.session_timeout_ms,
+            None => self.cluster.consumer_settings(group_id).session_timeout_ms,
+        }
+    }
+
+    /// Begins the time that a classic member has to rejoin, unless it runs.
+    pub(super) fn expect_rejoin(&mut self, group_id: &Str, member_id: &Str, now: Now) {
+        let Some(group) = self.consumer.get_mut(group_id) else {
+            return;
+        };
+        let (Some(member), Some(timers)) = (group.members.get(member_id), group.timers.get_mut(member_id)) else {
+            return;
+        };
+        if timers.rejoin_ms.is_none() {
+            let at_ms = now.monotonic_ms + i64::from(member.subscription.rebalance_timeout_ms.max(0));
+            timers.rejoin_ms = Some(at_ms);
+            let (group, member) = (group_id.clone(), member_id.clone());
+            self.timers.schedule(at_ms, Timer::Rejoin { group, member });
+        }
+    }
+
+    /// A classic member has joined and has `rebalance_timeout_ms` to ask for its assignment.
+    pub(super) fn expect_sync(&mut self, group_id: &Str, member_id: &Str, rebalance_timeout_ms: i32, now: Now) {
+        let group = self.consumer.get_mut(group_id);
+        let Some(timers) = group.and_then(|group| group.timers.get_mut(member_id)) else {
+            return;
+        };
+        let at_ms = now.monotonic_ms + i64::from(rebalance_timeout_ms.max(0));
+        timers.rejoin_ms = None;
+        timers.sync_ms = Some(at_ms);
+        let (group, member) = (group_id.clone(), member_id.clone());
+        self.timers.schedule(at_ms, Timer::MemberSync { group, member });
+    }
+
+    /// A classic member has asked for its assignment.
+    pub(super) fn has_synced(&mut self, group_id: &Str, member_id: &Str) {
+        let group = self.consumer.get_mut(group_id);
+        if let Some(timers) = group.and_then(|group| group.timers.get_mut(member_id)) {
+            timers.sync_ms = None;
+        }
+    }
+
+    /// A member speaks the consumer protocol: it neither rejoins nor syncs.
+    pub(super) fn expect_nothing_classic(&mut self, group_id: &Str, member_id: &Str) {
+        let group = self.consumer.get_mut(group_id);
+        if let Some(timers) = group.and_then(|group| group.timers.get_mut(member_id)) {
+            timers.rejoin_ms = None;
+            timers.sync_ms = None;
+        }
+    }
+
+    /// Whether a member had until `moment_ms` for what `timer` stands for, and has not done it.
+    pub(crate) fn is_member_overdue(&self, timer: &Timer, moment_ms: i64) -> bool {
+        let (Timer::Revocation { group, member }
+        | Timer::Rejoin { group, member }
+        | Timer::MemberSync { group, member }) = timer
+        else {
+            return false;
+        };
+        let Some(group) = self.consumer.get(group) else {
+            return false;
+        };
+        let Some(timers) = group.timers.get(member) else {
+            return false;
+        };
+        match timer {
+            Timer::Rejoin { .. } => timers.rejoin_ms == Some(moment_ms),
+            Timer::MemberSync { .. } => timers.sync_ms == Some(moment_ms),
+            _ => group.is_revocation_overdue(member, moment_ms),
+        }
     }
 }
 

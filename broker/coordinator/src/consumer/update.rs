@@ -34,14 +34,9 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(
-        group: &'a ConsumerGroup,
-        sender: Sender<'a>,
-        request: &ConsumerGroupHeartbeatRequest,
-        caller: &Caller<'_>,
-    ) -> Self {
+    pub(super) fn new(group: &'a ConsumerGroup, sender: Sender<'a>, subscription: Subscription) -> Self {
         Self {
-            subscription: updated(&sender.member.subscription, request, caller),
+            subscription,
             records: group.replacement(&sender),
             regexes: group.regexes.clone(),
             group_epoch: group.group_epoch,
@@ -223,7 +218,11 @@ pub(super) fn group_record(group_id: &Str, epoch: i32, metadata_hash: i64) -> Co
 }
 
 /// What a member says of itself after a request: what the request leaves out stays.
-fn updated(before: &Subscription, request: &ConsumerGroupHeartbeatRequest, caller: &Caller<'_>) -> Subscription {
+pub(super) fn updated(
+    before: &Subscription,
+    request: &ConsumerGroupHeartbeatRequest,
+    caller: &Caller<'_>,
+) -> Subscription {
     let or_before = |said: &Option<Str>, before: &Option<Str>| said.as_ref().map(Str::detached).or(before.clone());
     let names = request.subscribed_topic_names.as_ref();
     Subscription {

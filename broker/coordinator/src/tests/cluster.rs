@@ -5,15 +5,15 @@ use ottla_protocol::{Str, ids::Uuid};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct TestCluster {
+pub(crate) struct TestCluster {
     version: i64,
     topics: BTreeMap<Str, Topic>,
-    pub(super) settings: ConsumerSettings,
+    pub(crate) settings: ConsumerSettings,
 }
 
 impl TestCluster {
     /// Creates a topic or gives it more partitions.
-    pub(super) fn set_topic(&mut self, name: &str, id: u8, partition_count: i32) {
+    pub(crate) fn set_topic(&mut self, name: &str, id: u8, partition_count: i32) {
         self.version += 1;
         let topic = Topic {
             id: Uuid([id; 16]),
@@ -23,12 +23,12 @@ impl TestCluster {
         self.topics.insert(name.into(), topic);
     }
 
-    pub(super) fn delete_topic(&mut self, name: &str) {
+    pub(crate) fn delete_topic(&mut self, name: &str) {
         self.version += 1;
         self.topics.remove(name);
     }
 
-    pub(super) fn topics(&self) -> impl Iterator<Item = (&Str, &Topic)> {
+    pub(crate) fn topics(&self) -> impl Iterator<Item = (&Str, &Topic)> {
         self.topics.iter()
     }
 }

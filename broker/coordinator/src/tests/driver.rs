@@ -182,12 +182,7 @@ impl Driver {
     }
 
     pub(super) fn heartbeat(&mut self, member_id: &str, generation_id: i32) -> ErrorCode {
-        self.heartbeat_of(&HeartbeatRequest {
-            group_id: GROUP.into(),
-            generation_id,
-            member_id: member_id.into(),
-            group_instance_id: None,
-        })
+        self.heartbeat_of(&heartbeat(member_id, generation_id, None))
     }
 
     pub(super) fn heartbeat_of(&mut self, request: &HeartbeatRequest) -> ErrorCode {
@@ -306,6 +301,15 @@ pub(super) fn join(member_id: &str, protocols: &[&str]) -> JoinGroupRequest {
         protocol_type: "consumer".into(),
         protocols: protocols.iter().map(protocol).collect(),
         ..Default::default()
+    }
+}
+
+pub(super) fn heartbeat(member_id: &str, generation_id: i32, instance_id: Option<&str>) -> HeartbeatRequest {
+    HeartbeatRequest {
+        group_id: GROUP.into(),
+        generation_id,
+        member_id: member_id.into(),
+        group_instance_id: instance_id.map(Str::from),
     }
 }
 

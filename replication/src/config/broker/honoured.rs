@@ -41,6 +41,7 @@ const HONOURED: &[&str] = &[
     "group.consumer.max.heartbeat.interval.ms",
     "group.consumer.max.session.timeout.ms",
     "group.consumer.max.size",
+    "group.consumer.migration.policy",
     "group.consumer.min.assignment.interval.ms",
     "group.consumer.min.heartbeat.interval.ms",
     "group.consumer.min.session.timeout.ms",
@@ -132,10 +133,6 @@ const REASONS: &[(&str, &str)] = &[
     ("group.share.", "share groups are not implemented yet"),
     ("errors.deadletterqueue.", "share groups are not implemented yet"),
     ("group.streams.", "streams groups are not implemented yet"),
-    (
-        "group.consumer.migration.",
-        "groups change their protocol only while they have no members",
-    ),
     ("transaction", "transactions are not implemented yet"),
     ("add.partitions.to.txn.", "transactions are not implemented yet"),
     ("replica.", "replication between brokers is not implemented yet"),

@@ -121,6 +121,11 @@ impl Client {
         self.request(if self.instance_id.is_some() { -2 } else { -1 })
     }
 
+    /// A static member, too, does not come back.
+    pub(super) fn leave_for_good(&self) -> ConsumerGroupHeartbeatRequest {
+        self.request(-1)
+    }
+
     fn request(&self, member_epoch: i32) -> ConsumerGroupHeartbeatRequest {
         ConsumerGroupHeartbeatRequest {
             group_id: GROUP.into(),

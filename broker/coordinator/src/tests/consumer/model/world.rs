@@ -1,16 +1,17 @@
 //! The broker, the clients, the network and the clock of a run.
 
-use super::client::{Client, Having, Wish};
+mod classic;
+
+use super::{
+    classic_client::ClassicClient,
+    client::{Client, Having, Wish},
+};
 use crate::{
     Actions, Caller, CoordinatorRecord, Groups, GroupsConfig, Now, Reply, Ticket,
     record::{self, ConsumerRecord, Record},
     tests::{cluster::TestCluster, driver::GROUP, model::random::Random},
 };
-use ottla_protocol::{
-    Str,
-    ids::Uuid,
-    messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse},
-};
+use ottla_protocol::{Str, ids::Uuid, messages::ConsumerGroupHeartbeatRequest};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -25,8 +26,14 @@ pub(super) enum Bug {
     AnswersEarly,
 }
 
-const DYNAMIC: usize = 5;
-const STATIC: usize = 2;
+/// How many clients there are: dynamic and static ones of the consumer protocol, and such of the classic protocol.
+fn crowd(seed: u64) -> (usize, usize, usize) {
+    match seed % 4 {
+        0 => (1, 0, 3),
+        1 => (2, 1, 2),
+        _ => (5, 2, 0),
+    }
+}
 
 pub(super) struct World {
     random: Random,
@@ -39,9 +46,10 @@ pub(super) struct World {
     /// How many records a restart cannot lose.
     committed: usize,
     /// Answers that wait until so many records are committed.
-    held: Vec<(usize, Ticket, ConsumerGroupHeartbeatResponse)>,
-    answers: BTreeMap<Ticket, ConsumerGroupHeartbeatResponse>,
+    held: Vec<(usize, Ticket, Reply)>,
+    answers: BTreeMap<Ticket, Reply>,
     clients: Vec<Client>,
+    classic_clients: Vec<ClassicClient>,
     tickets: u64,
     /// Topic ids and member ids that were used.
     ids: u8,
@@ -54,14 +62,17 @@ impl World {
     pub(super) fn new(seed: u64, bug: Option<Bug>) -> Self {
         let config = GroupsConfig {
             gives_early: bug == Some(Bug::GivesEarly),
+            initial_rebalance_delay_ms: 300,
             ..Default::default()
         };
         let mut cluster = TestCluster::default();
         cluster.set_topic("t", 1, 3);
         cluster.settings.session_timeout_ms = 10_000;
         cluster.settings.assignment_interval_ms = 500;
-        let dynamic = (0..DYNAMIC).map(|index| Client::new(format!("m{index}").into(), None, Wish::T));
-        let with_instance = (0..STATIC).map(|index| {
+        let (dynamic_count, static_count, classic_count) = crowd(seed);
+        let classic = ClassicClient::new((seed / 4).is_multiple_of(2));
+        let dynamic = (0..dynamic_count).map(|index| Client::new(format!("m{index}").into(), None, Wish::T));
+        let with_instance = (0..static_count).map(|index| {
             let instance_id = Str::from(format!("i{index}"));
             Client::new(format!("s{index}").into(), Some(instance_id), Wish::TAndU)
         });
@@ -77,6 +88,7 @@ impl World {
             held: Vec::new(),
             answers: BTreeMap::new(),
             clients: dynamic.chain(with_instance).collect(),
+            classic_clients: vec![classic; classic_count],
             tickets: 0,
             ids: 1,
             incarnations: 0,
@@ -101,8 +113,11 @@ impl World {
     pub(super) fn step(&mut self) {
         match self.random.below(20) {
             0..=11 => {
-                let index = self.random.below(self.clients.len());
-                self.act(index);
+                let index = self.random.below(self.clients.len() + self.classic_clients.len());
+                match index.checked_sub(self.clients.len()) {
+                    Some(index) => self.act_as_classic(index),
+                    None => self.act(index),
+                }
             }
             12..=14 => self.commit(),
             15..=17 => self.pass_time(),
@@ -136,7 +151,10 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, index: usize, response: &ConsumerGroupHeartbeatResponse) {
+    fn deliver(&mut self, index: usize, reply: &Reply) {
+        let Reply::ConsumerGroupHeartbeat(response) = reply else {
+            panic!("{reply:?}");
+        };
         if let Err(violation) = self.clients[index].hear(response) {
             self.violation.get_or_insert(violation);
         }
@@ -184,12 +202,9 @@ impl World {
             self.log.push(record);
         }
         for (ticket, reply) in actions.replies {
-            let Reply::ConsumerGroupHeartbeat(response) = reply else {
-                panic!("{reply:?}");
-            };
             match self.bug {
-                Some(Bug::AnswersEarly) => drop(self.answers.insert(ticket, response)),
-                _ => self.held.push((self.log.len(), ticket, response)),
+                Some(Bug::AnswersEarly) => drop(self.answers.insert(ticket, reply)),
+                _ => self.held.push((self.log.len(), ticket, reply)),
             }
         }
     }
@@ -229,9 +244,9 @@ impl World {
             .into_iter()
             .partition(|(end, ..)| *end <= committed);
         self.held = held;
-        let due: Vec<(usize, Ticket, ConsumerGroupHeartbeatResponse)> = due;
+        let due: Vec<(usize, Ticket, Reply)> = due;
         self.answers
-            .extend(due.into_iter().map(|(_, ticket, response)| (ticket, response)));
+            .extend(due.into_iter().map(|(_, ticket, reply)| (ticket, reply)));
     }
 
     fn pass_time(&mut self) {
@@ -321,7 +336,7 @@ impl World {
     /// Whoever is in an epoch that counts has what nobody else has, and is told to have nothing that anybody else has.
     fn check_clients(&self) -> Result<(), String> {
         let Some(group) = self.groups.consumer.get(&Str::from(GROUP)) else {
-            return Ok(());
+            return self.check_classic_clients(BTreeMap::new());
         };
         let mut owners = BTreeMap::new();
         for client in self.clients.iter().filter(|client| client.epoch > 0) {
@@ -340,16 +355,21 @@ impl World {
                 }
             }
         }
-        Ok(())
+        self.check_classic_clients(owners)
     }
 
     /// Epochs rise, and the group reads back as it is.
     fn check_log(&self) -> Result<(), String> {
-        let mut group_epoch = 0;
-        let mut assignment_epoch = 0;
+        // A classic group that has not had a generation yet begins in epoch 0.
+        let mut group_epoch = -1;
+        let mut assignment_epoch = -1;
         for record in &self.log {
             let (epoch, last) = match record::decode(record) {
                 Ok(Record::Consumer(_, ConsumerRecord::Group(Some(value)))) => (value.epoch, &mut group_epoch),
+                Ok(Record::Consumer(_, ConsumerRecord::Group(None))) => {
+                    (group_epoch, assignment_epoch) = (-1, -1);
+                    continue;
+                }
                 Ok(Record::Consumer(_, ConsumerRecord::Target(Some(value)))) => {
                     (value.assignment_epoch, &mut assignment_epoch)
                 }
@@ -371,17 +391,30 @@ impl World {
     /// Everybody beats regularly, nothing is lost: the group must become stable and have every partition.
     pub(super) fn calm_down(&mut self) -> Result<(), String> {
         self.clients.iter_mut().for_each(|client| client.is_in = true);
+        self.be_calm()?;
+        self.check_converged()?;
+        match self.classic_clients.is_empty() {
+            true => Ok(()),
+            false => self.leave_the_classic_clients(),
+        }
+    }
+
+    fn be_calm(&mut self) -> Result<(), String> {
         for round in 0..60 {
-            for index in 0..self.clients.len() {
+            for index in (0..self.clients.len())
+                .filter(|index| self.clients[*index].is_in)
+                .collect::<Vec<_>>()
+            {
                 self.beat_calmly(index);
             }
+            (0..self.classic_clients.len()).for_each(|index| self.act_calmly_as_classic(index));
             self.now_ms += 400;
             let actions = self.groups.tick(self.now());
             self.take(actions);
             self.check()
                 .map_err(|violation| format!("round {round}: {violation}"))?;
         }
-        self.check_converged()
+        Ok(())
     }
 
     fn beat_calmly(&mut self, index: usize) {
@@ -402,17 +435,26 @@ impl World {
 
     fn check_converged(&self) -> Result<(), String> {
         let group = self.groups.describe_consumer_group(&GROUP.into());
-        let epochs: BTreeSet<i32> = self.clients.iter().map(|client| client.epoch).collect();
+        let classic = self.classic_clients.iter();
+        let epochs = self.clients.iter().map(|client| client.epoch);
+        let epochs: BTreeSet<i32> = epochs.chain(classic.map(|client| client.generation)).collect();
         if group.group_state != "Stable" || epochs != BTreeSet::from([group.group_epoch]) {
             return Err(format!("not stable: {epochs:?} {group:?}"));
         }
+        self.check_all_is_had()
+    }
+
+    fn check_all_is_had(&self) -> Result<(), String> {
+        let is_u_wanted = !self.classic_clients.is_empty() || self.clients.iter().any(|client| client.wish != Wish::T);
         let wanted: Having = self
             .cluster
             .topics()
-            .filter(|(name, _)| **name == "t" || self.clients.iter().any(|client| client.wish != Wish::T))
+            .filter(|(name, _)| **name == "t" || is_u_wanted)
             .flat_map(|(_, topic)| (0..topic.partition_count).map(|partition| (topic.id, partition)))
             .collect();
-        let had: Having = self.clients.iter().flat_map(|client| client.having.clone()).collect();
+        let having = self.clients.iter().map(|client| &client.having);
+        let having = having.chain(self.classic_clients.iter().map(|client| &client.having));
+        let had: Having = having.flatten().copied().collect();
         match wanted == had {
             true => Ok(()),
             false => Err(format!("{wanted:?} should be had, {had:?} is")),
