@@ -11,13 +11,19 @@ use bytes::Bytes;
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{LeaderEpoch, NodeId, Offset, TimestampMs, Uuid},
-    messages::{fetch_request::FetchPartition, fetch_response::PartitionData},
+    messages::{
+        fetch_request::FetchPartition,
+        fetch_response::{AbortedTransaction, PartitionData},
+    },
     records::{ProduceError, validate_produce},
 };
 use ottla_storage::{Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering},
+    },
 };
 
 /// One partition that has a log here.
@@ -234,12 +240,24 @@ impl Partition {
             Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error)),
         };
         let records = slice.records.into_bytes().map_err(|error| self.storage_fault(&error))?;
-        let aborted_transactions = is_read_committed.then(Vec::new);
+        let read = asked.fetch_offset..slice.next_offset;
+        let aborted_transactions = is_read_committed.then(|| self.aborted_in(read)).transpose()?;
         Ok(PartitionData {
             records: Some(records),
             aborted_transactions,
             ..data
         })
+    }
+
+    /// What a consumer must skip in these offsets (KIP-98).
+    fn aborted_in(&self, offsets: Range<Offset>) -> Result<Vec<AbortedTransaction>, ErrorCode> {
+        let found = self.log.aborted_transactions(offsets.start, offsets.end);
+        let found = found.map_err(|error| self.storage_fault(&error))?;
+        let listed = found.into_iter().map(|aborted| AbortedTransaction {
+            producer_id: aborted.producer_id.0,
+            first_offset: aborted.first_offset,
+        });
+        Ok(listed.collect())
     }
 
     /// Where this log leaves the one that the client has read, if it does.
