@@ -255,7 +255,14 @@ impl Producer {
     fn apply(&mut self, batch: &ProducerBatch) -> Option<(Offset, bool)> {
         let header = &batch.header;
         if header.attributes.is_control() {
-            let marker = batch.marker?;
+            let Some(marker) = batch.marker else {
+                // Compaction has taken the marker with its transaction, and left the batch for its epoch, which fences.
+                if header.producer_epoch > self.epoch {
+                    self.enter_epoch(header.producer_epoch);
+                    self.last_timestamp = header.max_timestamp;
+                }
+                return None;
+            };
             self.enter_epoch(header.producer_epoch);
             self.coordinator_epoch = marker.coordinator_epoch;
             self.last_timestamp = header.max_timestamp;
@@ -325,7 +332,7 @@ impl ProducerState {
     pub(crate) fn apply(&mut self, batch: &ProducerBatch) -> Option<AbortedTransaction> {
         let id = batch.header.producer_id;
         let last_offset = batch.last_offset();
-        if !id.is_some() || batch.header.attributes.is_control() && batch.marker.is_none() {
+        if !id.is_some() {
             return None;
         }
         let producer = self.producers.entry(id).or_insert(Producer::UNKNOWN);

@@ -8,7 +8,7 @@
 //! The driver's loop, one task per partition:
 //!
 //! ```text
-//! load:   for each record of the log: apply(record); then on_loaded(now)
+//! load:   for each record and marker of the log: Replay::record, Replay::end_transaction; then on_loaded(now)
 //! loop:   a request or a due timer -> handle_x(..) / tick(now) -> actions
 //!         apply each of actions.records, before the next decision
 //!         append the records of one or more decisions as one batch
@@ -33,6 +33,7 @@ mod offsets;
 mod outcome;
 mod partition;
 mod record;
+mod replay;
 mod timers;
 
 pub use admission::{check_group_id, check_join_group};
@@ -45,6 +46,7 @@ pub use groups::Groups;
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
 pub use partition::partition_for;
 pub use record::{ApplyError, describe_record};
+pub use replay::Replay;
 
 #[cfg(test)]
 mod tests;

@@ -9,4 +9,5 @@ mod join;
 mod model;
 mod offsets;
 mod rebalance;
+mod replay;
 mod static_members;

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{LeaderEpoch, NodeId, Offset, TimestampMs, Uuid},
-    messages::{fetch_request::FetchPartition, fetch_response::PartitionData},
+    messages::{
+        fetch_request::FetchPartition,
+        fetch_response::{AbortedTransaction, PartitionData},
+    },
     records::{ProduceError, validate_produce},
 };
 use ottla_storage::{
@@ -72,6 +75,15 @@ pub(crate) enum ProduceFailure {
     Invalid(#[from] ProduceError),
     #[error(transparent)]
     NotAppended(#[from] AppendError),
+}
+
+/// What a consumer must skip (KIP-98), as the wire has it.
+fn told(aborted: Vec<ottla_storage::AbortedTransaction>) -> Vec<AbortedTransaction> {
+    let tell = |aborted: ottla_storage::AbortedTransaction| AbortedTransaction {
+        producer_id: aborted.producer_id.0,
+        first_offset: aborted.first_offset,
+    };
+    aborted.into_iter().map(tell).collect()
 }
 
 impl Partition {
@@ -344,13 +356,14 @@ impl Partition {
             upper_bound: end,
             max_bytes,
             at_least_one: is_first,
+            is_read_committed: limits.is_read_committed,
         };
-        let slice = match limits.may_wait {
-            true => read.read(),
-            false => without_waiting(|| read.read()),
+        let looked = match limits.may_wait {
+            true => read.look(),
+            false => without_waiting(|| read.look()),
         };
-        let slice = match slice {
-            Ok(slice) => slice,
+        let (slice, aborted) = match looked {
+            Ok(looked) => looked,
             Err(ReadError::OffsetOutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange.into()),
             Err(error) if error.would_wait() => return Err(NoAnswer::Cold(read)),
             Err(error @ ReadError::Storage(_)) => return Err(self.storage_fault(&error).into()),
@@ -361,7 +374,7 @@ impl Partition {
         };
         let data = PartitionData {
             records: Some(records),
-            aborted_transactions: limits.is_read_committed.then(Vec::new),
+            aborted_transactions: aborted.map(told),
             ..data
         };
         Ok(Answer { data, region })

@@ -1,3 +1,4 @@
+use ottla_protocol::records::builder::end_transaction_batch;
 use ottla_protocol::records::{BatchBuilder, NewRecord};
 
 use super::*;
@@ -92,4 +93,32 @@ fn counting_sequences_back_goes_round() {
     assert_eq!(batch(0, 1).first_sequence(), i32::MAX);
     assert_eq!(batch(1, 3).first_sequence(), i32::MAX - 1);
     assert_eq!(batch(9, 4).base_offset(), 96);
+}
+
+#[test]
+fn a_marker_that_compaction_has_emptied_still_tells_the_epoch() {
+    let marker = EndTransactionMarker {
+        is_commit: true,
+        coordinator_epoch: 2,
+    };
+    let bytes = end_transaction_batch(marker, ProducerId(8), ProducerEpoch(4), 77);
+    let mut header = BatchHeader::parse(&bytes).unwrap();
+    header.records_count = 0;
+    let mut state = ProducerState::default();
+    assert_eq!(
+        state.apply(&ProducerBatch::new(header, &bytes[..HEADER_BYTES], 10)),
+        None
+    );
+    let known = state.describe();
+    assert_eq!(
+        (known[0].producer_id, known[0].producer_epoch, known[0].last_timestamp),
+        (ProducerId(8), ProducerEpoch(4), 77)
+    );
+    let mut late = header;
+    late.producer_epoch = ProducerEpoch(3);
+    assert!(
+        state
+            .check(&[ProducerBatch::new(late, &[], 11)], AppendOrigin::Replica)
+            .is_err()
+    );
 }

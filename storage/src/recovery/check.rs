@@ -149,10 +149,7 @@ fn check_segment(
     let rest = rest_of(segment, walk.position..file_bytes).map_err(ScanError::Io)?;
     // A rolled segment that was not trimmed yet ends in zeros, and the next one follows it.
     let is_continued = rest != Rest::Damaged && next.is_some_and(|next| next == walk.next_offset);
-    // Whole batches may be missing at the end of a segment that was not on the disk yet. Where it was, compaction by
-    // Kafka may have left the gap; our own leaves none.
-    let may_have_gap = options.config.is_compacted && walk.next_offset < options.recovery_point;
-    let has_hole = next.is_some_and(|next| next > walk.next_offset) && !may_have_gap;
+    let has_hole = next.is_some_and(|next| next > walk.next_offset && !may_have_gap(walk.next_offset, next, options));
     let is_at_end = (rest != Rest::Nothing || has_hole) && !is_continued;
     if is_at_end || next.is_none() {
         check_loss(segment, walk.position, walk.next_offset, rest, options)?;
@@ -167,6 +164,15 @@ fn check_segment(
     }
     checked.writer = Some(writer);
     Ok(next.is_some() && is_at_end)
+}
+
+/// Whether a segment may end at `end` although the next one begins at `next`. Our compaction leaves no such gap, Kafka's
+/// does, also in what was rolled so lately that the recovery point does not tell of it. Whole batches may be missing at
+/// the end of a segment for another reason only where a power loss took them before they were flushed.
+fn may_have_gap(end: Offset, next: Offset, options: &LogOptions) -> bool {
+    let is_compacted = options.config.is_compacted || options.cleaned_up_to.is_some();
+    let was_flushed = end < options.recovery_point || options.cleaned_up_to.is_some_and(|cleaned| next <= cleaned);
+    is_compacted && (was_flushed || !options.has_lost_power)
 }
 
 /// The last offset that an index knows.

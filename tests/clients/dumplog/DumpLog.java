@@ -24,7 +24,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -32,20 +34,26 @@ import java.util.stream.Stream;
  * Judges the files of a broker with Apache's DumpLogSegments, which tells of corruption in its output only.
  *
  * <p>{@code work N}: load number N on the broker at BOOTSTRAP, so that there are files of every kind to look at.
- * {@code check DIR}: dumps every file of a data directory of a stopped broker, a PASS or FAIL line each.
+ * {@code check DIR [KIND...]}: dumps every file of a data directory of a stopped broker, and tells of those with
+ * complaints; files of these kinds must be there. What {@code work} wrote must be there if its topic is.
  */
 public class DumpLog {
     static final int PER_CODEC = 100;
+    /**
+     * Of a compacted log that is no complaint. The tool calls each segment that does not begin at 0 non-consecutive:
+     * neither is "-1 is followed by 250".
+     */
+    static final Pattern GAP = Pattern.compile("^ *[0-9]+ is followed by");
+    static final Pattern COMPRESSION = Pattern.compile("compresscodec: (\\w+)");
     static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
-    /** The tool calls each segment that does not begin at 0 non-consecutive: "-1 is followed by 250" is no complaint. */
-    static final Pattern COMPLAINT = Pattern.compile("invalid bytes at the end|^ *[0-9]+ is followed by|Mismatches in|not found in :"
+    static final Pattern COMPLAINT = Pattern.compile("invalid bytes at the end|Mismatches in|not found in :"
         + "|out of order timestamp|timestamp mismatch|isvalid: false|Error at|Failed to|Could not|Exception|corrupt(?!Record)");
 
     public static void main(String[] args) throws Exception {
         if (args[0].equals("work")) {
             work(Integer.parseInt(args[1]));
         } else {
-            System.exit(check(Path.of(args[1])) ? 0 : 1);
+            System.exit(check(Path.of(args[1]), List.of(args).subList(2, args.length)) ? 0 : 1);
         }
     }
 
@@ -99,11 +107,12 @@ public class DumpLog {
         }
     }
 
-    static boolean check(Path directory) throws Exception {
+    static boolean check(Path directory, List<String> wantedKinds) throws Exception {
         String allow = System.getenv("DUMPLOG_ALLOW");
         List<Pattern> allowed = allow == null ? List.of() : Files.readAllLines(Path.of(allow)).stream()
             .filter(line -> !line.startsWith("#")).map(Pattern::compile).toList();
         Map<String, Integer> kinds = new TreeMap<>();
+        Set<String> codecs = new TreeSet<>();
         int failed = 0;
         int records = 0;
         int segments = 0;
@@ -122,8 +131,10 @@ public class DumpLog {
             List<String> complaints = new ArrayList<>();
             for (String options : options(partition, kind)) {
                 String printed = dump(file, options);
-                printed.lines().filter(line -> COMPLAINT.matcher(line).find()).limit(3).forEach(complaints::add);
+                boolean mayHaveGaps = partition.startsWith("compacted");
+                printed.lines().filter(line -> COMPLAINT.matcher(line).find() || !mayHaveGaps && GAP.matcher(line).find()).limit(3).forEach(complaints::add);
                 if (kind.equals(".log") && partition.equals("dumped-0")) segments++;
+                COMPRESSION.matcher(printed).results().forEach(found -> codecs.add(found.group(1).toUpperCase()));
                 if (kind.equals(".log") && partition.startsWith("dumped-")) records += count(printed, "(?m)^\\| offset: ");
                 // An intact empty index prints nothing about its entries; of a log there is always the name at least.
                 if (printed.isBlank()) complaints.add("nothing printed");
@@ -139,12 +150,18 @@ public class DumpLog {
             }
         }
         System.out.println("PASS " + passed + " files are clean, of the kinds " + kinds);
-        for (String kind : List.of(".log", ".index", ".timeindex", ".checkpoint")) {
+        for (String kind : wantedKinds) {
             if (!kinds.containsKey(kind)) {
                 failed++;
                 System.out.println("FAIL kinds: there is no " + kind);
             }
         }
+        for (String codec : CODECS) {
+            if (wantedKinds.isEmpty() || codecs.contains(codec.toUpperCase())) continue;
+            failed++;
+            System.out.println("FAIL codecs: there is no batch in " + codec);
+        }
+        if (!Files.exists(directory.resolve("dumped-0"))) return failed == 0;
         if (segments < 2) {
             failed++;
             System.out.println("FAIL segments: nothing was rolled");

@@ -2,7 +2,7 @@
 # Apache's DumpLogSegments 4.4.0 over every file that the broker leaves behind after load, a restart and a clean stop;
 # then over damaged copies, where it has to complain: otherwise its silence would mean nothing.
 #   run.sh           as a client of tests/clients/run
-#   run.sh DIR       looks at this data directory only
+#   run.sh DIR [KIND...]   looks at this data directory only; files of these kinds (.log, .txnindex, ...) must be there
 # $BROKER.allow: patterns of complaints that are not held against this broker, each with its reason.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +12,7 @@ path=$(java_path "$here/DumpLog.java")
 dump() {
   java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$lib/log4j2.properties" -cp "$path" DumpLog "$@"
 }
-if [ $# = 1 ]; then dump check "$1"; exit; fi
+if [ $# -gt 0 ]; then dump check "$@"; exit; fi
 
 dump work 1
 eval "$OTTLA_RESTART"
@@ -23,8 +23,15 @@ touch "$WORK/stopped"
 passed=0 failed=0
 verdict() { if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "PASS $2"; else failed=$((failed + 1)); echo "FAIL $2"; fi; }
 
-rc=0; dump check "$BROKER_DIR/data" || rc=$?
+rc=0; dump check "$BROKER_DIR/data" .log .index .timeindex .snapshot .checkpoint || rc=$?
 verdict "$rc" 'the data directory is clean'
+
+# A random workload on the storage itself, with transactions, retention and compaction.
+if [ "${BROKER:-}" = ottla ]; then
+  (cd "$tests/.." && cargo run --quiet -p ottla-storage --example write_log -- "$WORK/written")
+  rc=0; dump check "$WORK/written" .log .index .timeindex .snapshot .txnindex || rc=$?
+  verdict "$rc" 'logs with transactions, retained and compacted, are clean'
+fi
 
 # damaged NAME FILE COMMAND...: the command damages FILE in a copy of the directory; that must be found.
 damaged() {

@@ -2,11 +2,11 @@
 
 use crate::{clock::now_ms, partitions::Partition};
 use bytes::Bytes;
-use ottla_coordinator::{CoordinatorRecord, Groups, GroupsConfig};
+use ottla_coordinator::{ApplyError, CoordinatorRecord, Groups, GroupsConfig, Replay};
 use ottla_protocol::{
     ids::Offset,
     records::{
-        BatchBuilder, BatchError, BatchHeader, NewRecord, batch,
+        BatchBuilder, BatchError, BatchHeader, EndTransactionMarker, NewRecord, batch,
         compression::{self, DecompressError, UnknownCodec},
         record::{self, MalformedRecord},
     },
@@ -50,9 +50,11 @@ impl StorageError for ReplayError {
 
 /// The groups as the log has them, and the log's end. Waits for the disk.
 ///
-/// A record that cannot be understood is logged and skipped. Batches of transactions are passed over.
+/// A record that cannot be understood is logged and skipped. Offsets of transactions that are open at the log's end are
+/// not taken in.
 pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Groups, Offset), ReplayError> {
     let mut groups = Groups::new(config);
+    let mut replay = Replay::default();
     let end_offset = partition.log().log_end_offset();
     let mut next = partition.log().log_start_offset();
     while next < end_offset {
@@ -64,35 +66,56 @@ pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Gro
         let bytes = slice.records.into_bytes()?;
         for found in batch::batches(&bytes) {
             let (header, batch) = found?;
-            if !header.attributes.is_control() && !header.attributes.is_transactional() {
-                replay_batch(partition, &mut groups, &header, &bytes.slice_ref(batch))?;
-            }
+            let batch = Batch {
+                partition,
+                header,
+                bytes: bytes.slice_ref(batch),
+            };
+            batch.replay(&mut replay, &mut groups)?;
         }
     }
     Ok((groups, end_offset))
 }
 
-fn replay_batch(
-    partition: &Partition,
-    groups: &mut Groups,
-    header: &BatchHeader,
-    batch: &Bytes,
-) -> Result<(), ReplayError> {
-    let compressed = batch.slice(batch::HEADER_BYTES..);
-    let section = compression::decompress(header.attributes.compression()?, &compressed, INFLATED_BYTES)?;
-    for record in record::records(&section, header.records_count) {
-        let record = record?;
-        let Some(key) = record.key else { continue };
-        let read = CoordinatorRecord {
-            key: section.slice_ref(key),
-            value: record.value.map(|value| section.slice_ref(value)),
-        };
-        if let Err(error) = groups.apply(&read) {
-            let (index, offset) = (partition.index, header.base_offset + i64::from(record.offset_delta));
-            tracing::error!(partition = index, offset, %error, "a record of __consumer_offsets is skipped");
+/// A batch that is being read.
+struct Batch<'a> {
+    partition: &'a Partition,
+    header: BatchHeader,
+    bytes: Bytes,
+}
+
+impl Batch<'_> {
+    fn replay(&self, replay: &mut Replay, groups: &mut Groups) -> Result<(), ReplayError> {
+        let attributes = self.header.attributes;
+        let compressed = self.bytes.slice(batch::HEADER_BYTES..);
+        let section = compression::decompress(attributes.compression()?, &compressed, INFLATED_BYTES)?;
+        let transaction_of = attributes.is_transactional().then_some(self.header.producer_id);
+        for record in record::records(&section, self.header.records_count) {
+            let record = record?;
+            let offset = self.header.base_offset + i64::from(record.offset_delta);
+            if attributes.is_control() {
+                // Other control records are none of a coordinator's.
+                if let Ok(Some(marker)) = EndTransactionMarker::parse(record.key, record.value) {
+                    let ended = replay.end_transaction(groups, self.header.producer_id, marker.is_commit);
+                    self.note(offset, ended);
+                }
+                continue;
+            }
+            let Some(key) = record.key else { continue };
+            let read = CoordinatorRecord {
+                key: section.slice_ref(key),
+                value: record.value.map(|value| section.slice_ref(value)),
+            };
+            self.note(offset, replay.record(groups, offset, read, transaction_of));
+        }
+        Ok(())
+    }
+
+    fn note(&self, offset: Offset, taken: Result<(), ApplyError>) {
+        if let Err(error) = taken {
+            tracing::error!(partition = self.partition.index, offset, %error, "a record of __consumer_offsets is skipped");
         }
     }
-    Ok(())
 }
 
 /// Appends the records in one piece. Returns the offset after the last.

@@ -294,6 +294,7 @@ impl History {
         let options = LogOptions {
             // What was not synced may be lost although it was committed.
             high_watermark: promised.min(self.log.high_watermark()),
+            has_lost_power: true,
             ..options(Some(&self.log), self.is_large)
         };
         self.disk.power_loss(&mut self.random);

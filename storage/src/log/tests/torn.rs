@@ -385,6 +385,65 @@ fn segments_behind_the_end_of_the_log_go() {
     assert_eq!(append(&again, &batch(1)).base_offset, end);
 }
 
+/// As Kafka's compaction leaves it: a segment has lost its last batches, and the next one begins where it did.
+fn log_with_gap(dir: &Path) -> (Vec<Bytes>, Offset) {
+    let log = open(dir, &clean());
+    fill(&log, 100, &batch(2));
+    let whole = read_all(&log, 0);
+    let second = log.segments.read()[1].base_offset();
+    drop(log);
+    let kept = (second as usize / 2 - 3) * whole[0].len();
+    let file = std::fs::OpenOptions::new().write(true).open(first_log(dir)).unwrap();
+    file.set_len(kept as u64).unwrap();
+    let left = [&whole[..second as usize / 2 - 3], &whole[second as usize / 2..]].concat();
+    (left, second)
+}
+
+#[test]
+fn a_gap_that_compaction_by_kafka_left_is_no_end_of_the_log() {
+    let dir = scratch("torn");
+    let (left, second) = log_with_gap(dir.path());
+    let compacted = LogOptions {
+        config: LogConfig {
+            is_compacted: true,
+            ..small_config()
+        },
+        high_watermark: 200,
+        ..unclean()
+    };
+    let not_any_more = LogOptions {
+        cleaned_up_to: Some(second),
+        config: small_config(),
+        ..compacted.clone()
+    };
+    let cleaned_before_power_loss = LogOptions {
+        cleaned_up_to: Some(second),
+        has_lost_power: true,
+        ..compacted.clone()
+    };
+    for options in [&compacted, &not_any_more, &cleaned_before_power_loss] {
+        let copy = copy_of(dir.path());
+        let log = open(copy.path(), options);
+        assert_eq!((log.log_end_offset(), log.recovery().removed_segments), (200, 0));
+        assert_eq!(read_all(&log, 0), left);
+    }
+    // Nobody compacts this log: what is missing has been there.
+    let options = LogOptions {
+        config: small_config(),
+        ..compacted.clone()
+    };
+    let damage = try_open(copy_of(dir.path()).path(), &options).unwrap_err();
+    assert_eq!(damage.log_end_offset, second - 6);
+    // It may be the power loss that took it.
+    let lost = LogOptions {
+        has_lost_power: true,
+        ..compacted
+    };
+    let copy = copy_of(dir.path());
+    let log = open(copy.path(), &lost);
+    assert_eq!(log.log_end_offset(), second - 6);
+}
+
 #[test]
 fn indexes_of_which_a_power_loss_took_a_part_are_not_trusted() {
     let dir = scratch("torn");
