@@ -370,6 +370,11 @@ impl World {
                     (group_epoch, assignment_epoch) = (-1, -1);
                     continue;
                 }
+                // A log may end in the middle of the end of a group.
+                Ok(Record::Consumer(_, ConsumerRecord::Target(None))) => {
+                    assignment_epoch = -1;
+                    continue;
+                }
                 Ok(Record::Consumer(_, ConsumerRecord::Target(Some(value)))) => {
                     (value.assignment_epoch, &mut assignment_epoch)
                 }
