@@ -87,6 +87,7 @@ final class Load {
             compacted("compacted-transactions");
         }
         compacted("compacted");
+        if (isTransactional) gap();
         configs();
         groups();
         if (isTransactional) ofApacheOnly();
@@ -196,6 +197,41 @@ final class Load {
                 return seen[0] < end / 2;
             });
         }
+    }
+
+    /**
+     * Has compaction take away the last record of a segment that is too large to be joined with the next one: Kafka leaves
+     * a gap between the two. The record is a tombstone, which goes in the second pass.
+     */
+    private void gap() throws Exception {
+        var configs = new HashMap<>(compaction(MINUTE_MS));
+        configs.putAll(Map.of("min.cleanable.dirty.ratio", "0", "segment.bytes", "1048576"));
+        admin.createTopics(List.of(topic("compacted-gap", 1, configs))).all().get();
+        var partition = new TopicPartition("compacted-gap", 0);
+        int sent = 0;
+        // Each minute has a segment of its own, and the last one is not compacted. Snappy is the codec without idempotence.
+        try (var producer = producer("snappy", null); var consumer = consumer("nobody", "classic")) {
+            consumer.assign(List.of(partition));
+            for (int minute = 0; minute < 4; minute++) {
+                for (int i = 0; i <= (minute < 2 ? 60 : 0); i++, sent++) {
+                    byte[] value = new byte[10_000];
+                    random.nextBytes(value);
+                    if (sent == 60) value = null;
+                    producer.send(new ProducerRecord<>("compacted-gap", 0, START_MS + 2 * minute * MINUTE_MS, bytes("key-" + sent), value));
+                    producer.flush();
+                }
+            }
+            while (isThere(consumer, partition, 60)) {
+                producer.send(new ProducerRecord<>("compacted-gap", 0, START_MS + 2 * sent * MINUTE_MS / 10, bytes("key-" + sent++), bytes("more")));
+                producer.flush();
+            }
+        }
+    }
+
+    private static boolean isThere(KafkaConsumer<byte[], byte[]> consumer, TopicPartition partition, long offset) {
+        consumer.seek(partition, offset);
+        ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(500));
+        return records.isEmpty() || records.iterator().next().offset() == offset;
     }
 
     private void transactions(String topic, int round) throws Exception {
