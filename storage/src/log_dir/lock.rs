@@ -15,7 +15,7 @@ const FILE: &str = ".lock";
 
 /// Held as long as it lives.
 #[derive(Debug)]
-pub(crate) struct DirLock(#[expect(dead_code, reason = "closing the file gives the locks back")] File);
+pub(crate) struct DirLock(File);
 
 /// Why the lock was not taken.
 #[derive(Debug)]
@@ -41,6 +41,14 @@ impl DirLock {
             Err(Errno::WOULDBLOCK | Errno::ACCESS) => Err(LockError::Held { pid: holder(&file) }),
             Err(error) => Err(LockError::Io(error.into())),
         }
+    }
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started has a copy of the descriptor until it runs its
+        // program. What cannot be given back now goes with the process.
+        let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
