@@ -61,6 +61,30 @@ fn a_request_behind_a_waiting_fetch_is_begun_and_ends_the_wait() -> Outcome {
     })
 }
 
+/// More requests than may be in flight, all received before the first is answered: nothing more comes from the socket that
+/// could remind the broker of those it has not begun.
+#[test]
+fn requests_that_had_to_wait_for_room_are_begun_when_there_is_some() -> Outcome {
+    with_broker("flow", &[], |broker, _| {
+        const BEHIND: i32 = 140;
+        let mut client = broker.connect()?;
+        let mut bytes = frame::request(&fetch_request("t", 0, 0, 300), 12, 0, "t")?
+            .into_bytes()
+            .to_vec();
+        for correlation_id in 1..=BEHIND {
+            let request = frame::request(&ApiVersionsRequest::default(), 0, correlation_id, "t")?;
+            bytes.extend_from_slice(&request.into_bytes());
+        }
+        assert!(bytes.len() < 4096, "{} bytes, read at once", bytes.len());
+        client.send_raw(&bytes)?;
+        client.receive::<FetchRequest>(12, 0)?;
+        for correlation_id in 1..=BEHIND {
+            client.receive::<ApiVersionsRequest>(0, correlation_id)?;
+        }
+        Ok(())
+    })
+}
+
 /// BR-11.
 #[test]
 fn acks_0_has_no_answer_and_an_error_closes_the_connection() -> Outcome {

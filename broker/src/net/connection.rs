@@ -158,7 +158,11 @@ impl Connection {
             if is_left && (!had_output || self.output.len_bytes() < waiting) {
                 self.pace.taken(Instant::now());
             }
-            if !self.has_room() || !self.read()? {
+            if !self.has_room() {
+                break;
+            }
+            // Writing may have made room for requests that came long ago, of which the socket will not remind us.
+            if !self.input.has_frame()? && !self.read()? {
                 break;
             }
         }

@@ -53,11 +53,8 @@ impl Input {
         usize::try_from(i32::from_be_bytes(*length)).ok()
     }
 
-    /// The next whole frame without its length.
-    ///
-    /// # Errors
-    /// The announced length is impossible; the connection cannot go on.
-    pub(crate) fn frame(&mut self) -> Result<Option<Bytes>, BadFrameLength> {
+    /// The size of the next frame without its length, if all of it is there.
+    fn frame_size(&self) -> Result<Option<usize>, BadFrameLength> {
         let Some(prefix) = self.buffer.first_chunk::<4>() else {
             return Ok(None);
         };
@@ -69,9 +66,25 @@ impl Input {
             length,
             limit: self.limit,
         })?;
-        if self.buffer.len() < 4 + size {
+        Ok((self.buffer.len() >= 4 + size).then_some(size))
+    }
+
+    /// Whether a whole frame is there.
+    ///
+    /// # Errors
+    /// As of [`Input::frame`].
+    pub(crate) fn has_frame(&self) -> Result<bool, BadFrameLength> {
+        Ok(self.frame_size()?.is_some())
+    }
+
+    /// The next whole frame without its length.
+    ///
+    /// # Errors
+    /// The announced length is impossible; the connection cannot go on.
+    pub(crate) fn frame(&mut self) -> Result<Option<Bytes>, BadFrameLength> {
+        let Some(size) = self.frame_size()? else {
             return Ok(None);
-        }
+        };
         self.learned = (4 + size).clamp(READ_BYTES, LEARNED_BYTES_MAX);
         self.buffer.advance(4);
         let frame = self.buffer.split_to(size).freeze();
