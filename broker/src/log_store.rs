@@ -122,8 +122,14 @@ impl LogStore {
             .unwrap_or(-1)
     }
 
-    /// From now on partitions that come are new.
+    /// From now on partitions that come are new, and those that were there may be used.
     pub(crate) fn settle(&self) {
+        for directory in &self.dirs {
+            let Some(dir) = directory.in_use() else { continue };
+            if let Err(error) = dir.settle() {
+                directory.blame(&error, &"writing the checkpoints", &Occasion::default());
+            }
+        }
         self.is_settled.store(true, Ordering::Release);
     }
 
@@ -165,7 +171,13 @@ impl LogStore {
         let dir = self.dirs[position].clone();
         let in_use = dir.in_use().ok_or(LogStoreError::OutOfReach)?;
         let log = in_use.open_log(&partition, config, Some(wanted.topic_id), now_ms());
-        let log = log.map_err(LogStoreError::from).inspect_err(|error| {
+        let log = log.map_err(LogStoreError::from).and_then(|log| {
+            if is_new {
+                in_use.settle()?;
+            }
+            Ok(log)
+        });
+        let log = log.inspect_err(|error| {
             if error.is_of_the_system() {
                 dir.blame(error, &partition, &Occasion::default());
             }

@@ -110,6 +110,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// The range must be allocated and `range.start` a multiple of [`PAGE_BYTES`]. Nobody may hold bytes of this
     /// file at or after `start`: they would change under them.
     fn tail(self: Arc<Self>, range: Range<u64>, start: u64) -> io::Result<(Box<dyn TailWriter>, Arc<dyn TailReader>)>;
+    /// The parts of `range` outside of which nothing was ever written: there is at most room that was allocated. All of
+    /// it where the file system cannot tell.
+    fn written_in(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        Ok(vec![range])
+    }
     /// The descriptor, for calls such as sendfile; `None` where there is none.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
     /// Whether the byte at `position` can be read without waiting; `true` where nothing ever waits.

@@ -47,6 +47,8 @@ pub struct LogDir {
     /// The boot in which it was last used, if it is not this one.
     earlier_boot: Option<String>,
     is_boot_noted: AtomicBool,
+    /// The files of the checkpoints promise more than the logs that were opened have.
+    is_promise_broken: AtomicBool,
     _lock: DirLock,
 }
 
@@ -146,6 +148,7 @@ impl LogDir {
             checkpoints: Mutex::new(checkpoints),
             earlier_boot: noted_boot.filter(|_| !is_boot_noted),
             is_boot_noted: AtomicBool::new(is_boot_noted),
+            is_promise_broken: AtomicBool::new(false),
             disk,
             _lock: lock,
         };
@@ -233,7 +236,7 @@ impl LogDir {
         }
     }
 
-    /// Opens the log of a partition, or creates it.
+    /// Opens the log of a partition, or creates it. [`LogDir::settle`] has to follow before it is used.
     ///
     /// # Errors
     /// As [`Log::open`].
@@ -262,6 +265,10 @@ impl LogDir {
             options.cleaned_up_to = None;
         }
         let log = Log::open(self.disk.clone(), &dir, &options)?;
+        // Who accepts any loss knows from elsewhere what the log must have.
+        if !options.accepts_loss && self.checkpoints.lock().retract(partition, &log) {
+            self.is_promise_broken.store(true, Ordering::Release);
+        }
         if let Some(from) = log.recovery().lost_from {
             let to = options.high_watermark - 1;
             tracing::error!(%partition, from, to, "a power loss has taken committed records that were not flushed");
@@ -272,6 +279,25 @@ impl LogDir {
                 .map_err(|error| OpenError::Io { dir, error })?;
         }
         Ok(log)
+    }
+
+    /// Takes back, durably, what the checkpoints promise of logs that have been opened and do not have it, because a power
+    /// loss has taken it or because it was of an earlier log of that name. Who does not would find, after another crash,
+    /// what is appended now taken for what was promised then. Usually there is nothing to do.
+    ///
+    /// # Errors
+    /// The disk's. Nothing may be appended to the logs that were opened since the last call.
+    pub fn settle(&self) -> Result<(), LogDirError> {
+        if !self.is_promise_broken.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let checkpoints = self.checkpoints.lock();
+        checkpoints
+            .files()
+            .try_for_each(|(file, offsets)| write_offsets(&*self.disk, &self.path.join(file), offsets))
+            .map_err(|error| self.failed(error))?;
+        self.is_promise_broken.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Takes the log of a deleted topic out of use: from here on its name is free. The files stay until
@@ -346,11 +372,13 @@ impl LogDir {
         let Checkpoints {
             recovery_points,
             high_watermarks,
+            cleaned_up_to,
             ..
         } = &mut *checkpoints;
         for (file, offsets) in [
             (RECOVERY_POINT_FILE, recovery_points),
             (HIGH_WATERMARK_FILE, high_watermarks),
+            (CLEANER_FILE, cleaned_up_to),
         ] {
             let Some(promised) = offsets.get(partition).copied().filter(|promised| *promised > end) else {
                 continue;
@@ -467,6 +495,35 @@ impl LogDir {
 }
 
 impl Checkpoints {
+    /// In the order in which they are written.
+    fn files(&self) -> impl Iterator<Item = (&'static str, &BTreeMap<TopicPartition, Offset>)> {
+        [
+            (RECOVERY_POINT_FILE, &self.recovery_points),
+            (LOG_START_FILE, &self.log_start_offsets),
+            (HIGH_WATERMARK_FILE, &self.high_watermarks),
+            (CLEANER_FILE, &self.cleaned_up_to),
+        ]
+        .into_iter()
+    }
+
+    /// Lowers what is promised of a log to what it has. Returns whether that was too much.
+    fn retract(&mut self, partition: &TopicPartition, log: &Log) -> bool {
+        let end = log.log_end_offset();
+        let mut is_broken = false;
+        for offsets in [
+            &mut self.recovery_points,
+            &mut self.log_start_offsets,
+            &mut self.high_watermarks,
+            &mut self.cleaned_up_to,
+        ] {
+            if let Some(promised) = offsets.get_mut(partition).filter(|promised| **promised > end) {
+                *promised = end;
+                is_broken = true;
+            }
+        }
+        is_broken
+    }
+
     fn note(&mut self, partition: &TopicPartition, log: &Log) {
         self.recovery_points.insert(partition.clone(), log.recovery_point());
         self.high_watermarks.insert(partition.clone(), log.high_watermark());

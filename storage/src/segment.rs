@@ -201,21 +201,26 @@ impl Segment {
 
     /// Finds the largest timestamp anew: that of the last index entry, or of a batch behind it.
     pub(crate) fn look_for_largest(&self) -> Result<(), ScanError> {
-        self.look_for_largest_before(self.size_bytes())
+        let start = self.indexed_times_end()?;
+        self.look_for_largest_in(start..self.size_bytes())
     }
 
-    /// The same among the batches that begin before `end`, where one begins.
-    pub(crate) fn look_for_largest_before(&self, end: u64) -> Result<(), ScanError> {
+    /// Where a batch begins behind which the time index may have missed something if its last entries are lost.
+    pub(crate) fn indexed_times_end(&self) -> io::Result<u64> {
+        match self.times.last()? {
+            Some(entry) if entry.timestamp >= 0 => self.position_before(entry.offset),
+            _ => Ok(0),
+        }
+    }
+
+    /// The largest timestamp is that of the last index entry, or of a batch in `range`, at both of whose ends one begins.
+    pub(crate) fn look_for_largest_in(&self, range: Range<u64>) -> Result<(), ScanError> {
         let none = TimestampOffset {
             timestamp: -1,
             offset: self.base_offset,
         };
         let mut largest = self.times.last()?.unwrap_or(none);
-        let start = match largest.timestamp {
-            -1 => 0,
-            _ => self.position_before(largest.offset)?,
-        };
-        for found in Scan::new(self, start.min(end)..end) {
+        for found in Scan::new(self, range.start.min(range.end)..range.end) {
             let header = found?.header;
             if header.records_count > 0 && header.max_timestamp > largest.timestamp {
                 largest = TimestampOffset {
@@ -324,9 +329,10 @@ impl Segment {
 
     /// Writes what the indexes hold in memory, the largest timestamp as last entry of the time index as Kafka does.
     pub(crate) fn flush_indexes(&self) -> io::Result<()> {
+        // Times first: a process that ends between the two leaves none that offsets of later batches would hide.
         self.times.push(self.largest()?)?;
-        self.offsets.flush()?;
         self.times.flush()?;
+        self.offsets.flush()?;
         self.txns.flush()
     }
 

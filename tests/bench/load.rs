@@ -23,7 +23,7 @@ use bytes::Bytes;
 use ottla_protocol::frame;
 use ottla_protocol::messages::ProduceRequest;
 use ottla_protocol::records::{BatchBuilder, NewRecord};
-use ottla_tests::client::{Client, produce_request};
+use ottla_tests::client::{Client, now_ms, produce_request};
 
 const VERSION: i16 = 9;
 
@@ -111,7 +111,7 @@ impl Load {
         let value: Vec<u8> = (0..self.record).map(|at| (at * 31 + partition + 1) as u8 | 1).collect();
         let mut batch = BatchBuilder::new();
         for _ in 0..self.records {
-            batch.append(&NewRecord::of(1_700_000_000_000, b"", &value));
+            batch.append(&NewRecord::of(now_ms(), b"", &value));
         }
         produce_request(&self.topic, partition as i32, batch.build(), self.acks)
     }

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{Advice, FallocateFlags};
-use rustix::io::ReadWriteFlags;
+use rustix::fs::{Advice, FallocateFlags, SeekFrom};
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::map::map_tail;
 use super::plain::plain_tail;
@@ -19,6 +19,9 @@ use super::{DirEntry, Disk, DiskFile, FileStatus, OpenFiles, OpenMode, TailReade
 
 /// Linux has taken at most this many parts in one call since ever.
 const PARTS_PER_CALL: usize = 1024;
+
+/// So many parts of a file that were written are told apart; behind them everything counts as written.
+const WRITTEN_PARTS_MAX: usize = 1024;
 
 /// The file system of this machine.
 #[derive(Clone, Debug)]
@@ -189,6 +192,33 @@ impl DiskFile for RealFile {
         }
     }
 
+    fn written_in(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        let mut written: Vec<Range<u64>> = Vec::new();
+        let mut position = range.start;
+        while position < range.end {
+            if written.len() == WRITTEN_PARTS_MAX {
+                written.push(position..range.end);
+                break;
+            }
+            let start = match rustix::fs::seek(&self.file, SeekFrom::Data(position)) {
+                Ok(start) => start,
+                Err(Errno::NXIO) => break,
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => position,
+                Err(error) => return Err(error.into()),
+            };
+            if start >= range.end {
+                break;
+            }
+            position = match rustix::fs::seek(&self.file, SeekFrom::Hole(start)) {
+                Ok(hole) => hole.min(range.end),
+                Err(Errno::NXIO | Errno::INVAL | Errno::OPNOTSUPP) => range.end,
+                Err(error) => return Err(error.into()),
+            };
+            written.push(start..position);
+        }
+        Ok(written)
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
     }
@@ -220,7 +250,7 @@ impl RealFile {
 /// Reads what is in memory. Of a file system that cannot tell, whatever there is is read.
 fn read_at_once(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
     match rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], position, ReadWriteFlags::NOWAIT) {
-        Err(rustix::io::Errno::OPNOTSUPP) => file.read_at(buffer, position),
+        Err(Errno::OPNOTSUPP) => file.read_at(buffer, position),
         read => Ok(read?),
     }
 }
@@ -232,7 +262,7 @@ pub(super) fn write_all(file: &File, parts: &[IoSlice<'_>], position: u64) -> io
         let wanted: usize = parts.iter().map(|part| part.len()).sum();
         let written = match rustix::io::pwritev(file, parts, position) {
             Ok(written) => written,
-            Err(rustix::io::Errno::INTR) => 0,
+            Err(Errno::INTR) => 0,
             Err(error) => return Err(error.into()),
         };
         if written < wanted {

@@ -50,6 +50,24 @@ fn preallocated_room_reads_as_zeros(disk: &dyn Disk, dir: &Path) {
     let content = read_exact(&*file, 0, 3 * PAGE_BYTES as usize).unwrap();
     assert_eq!(content[0], b'x');
     assert!(content[1..].iter().all(|byte| *byte == 0));
+    // What was written is never taken for room that was only allocated.
+    let far = 40 * PAGE_BYTES;
+    file.allocate(80 * PAGE_BYTES).unwrap();
+    file.write_at(&[IoSlice::new(b"x")], far).unwrap();
+    for range in [0..80 * PAGE_BYTES, 1..far + 1, PAGE_BYTES..far, far..far + 1] {
+        let parts = file.written_in(range.clone()).unwrap();
+        let is_told = |at: u64| parts.iter().any(|part| part.contains(&at));
+        let is_in_order = parts.is_sorted_by(|one, next| one.end <= next.start);
+        assert!(
+            is_in_order
+                && parts
+                    .iter()
+                    .all(|part| range.start <= part.start && part.end <= range.end)
+        );
+        assert_eq!(is_told(0), range.contains(&0));
+        assert_eq!(is_told(far), range.contains(&far));
+        file.sync().unwrap();
+    }
 }
 
 fn tails_show_what_is_appended(disk: &dyn Disk, dir: &Path) {

@@ -87,7 +87,11 @@ impl Log {
             recovery_point: AtomicI64::new(recovery_point),
             truncations: AtomicU64::new(0),
             replacements: AtomicU64::new(0),
-            cleaned_up_to: AtomicI64::new(options.cleaned_up_to.unwrap_or(-1)),
+            cleaned_up_to: AtomicI64::new(
+                options
+                    .cleaned_up_to
+                    .map_or(-1, |offset| offset.min(loaded.log_end_offset)),
+            ),
             compacting: Mutex::new(()),
             syncing: Mutex::new(()),
             sealing: Mutex::new(()),

@@ -119,7 +119,7 @@ fn check_segment(
     checked: &mut Checked,
 ) -> Result<bool, OpenError> {
     let indexed_up_to = indexed_up_to(segment).map_err(ScanError::Io)?;
-    let (position, next_offset) = keep_indexes_below(segment, from)?;
+    let (position, next_offset) = keep_indexes_below(segment, from, options.has_lost_power)?;
     let first_timestamp = match position {
         0 => None,
         _ => segment.first_timestamp()?,
@@ -211,8 +211,10 @@ fn cut_off(walk: &Walk<'_>, rest: Rest, writer: &Writer, file_bytes: u64) -> io:
         tracing::info!(path = %segment.log_path().display(), position = walk.position, ?rest, "cutting off what is no batch");
         let file = segment.file()?;
         file.set_len(walk.position)?;
-        // What is cut off must not come back behind what is appended now.
-        file.sync()?;
+        if rest == Rest::Damaged {
+            // What is cut off must not come back behind what is appended now. Zeros may.
+            file.sync()?;
+        }
         writer.publish(walk.position);
     }
     segment.flush_indexes()
@@ -220,7 +222,7 @@ fn cut_off(walk: &Walk<'_>, rest: Rest, writer: &Writer, file_bytes: u64) -> io:
 
 /// Keeps the index entries of batches before `from`, if they agree with the log. Returns from where to walk: a position
 /// and the least offset that the batch there may have.
-fn keep_indexes_below(segment: &Segment, from: Offset) -> Result<(u64, Offset), ScanError> {
+fn keep_indexes_below(segment: &Segment, from: Offset, has_lost_power: bool) -> Result<(u64, Offset), ScanError> {
     // Indexes of a segment that is appended to are not synced.
     segment.offsets.keep_rising()?;
     segment.times.keep_rising()?;
@@ -240,8 +242,17 @@ fn keep_indexes_below(segment: &Segment, from: Offset) -> Result<(u64, Offset), 
     segment.times.truncate_to(entry.offset)?;
     segment.txns.truncate_to(entry.offset)?;
     segment.forget_largest();
-    // The time index may have lost more than the offset index.
-    segment.look_for_largest_before(entry.position)?;
+    let mut known_up_to = segment.indexed_times_end()?;
+    // A process that is killed leaves a time index that is at most an entry behind, if it is not empty for another
+    // reason. After a power loss it may have lost any more than the offset index.
+    if !has_lost_power
+        && segment.times.last()?.is_some()
+        && let Some(before) = segment.offsets.last()?
+        && segment.is_good(&before)?
+    {
+        known_up_to = known_up_to.max(before.position);
+    }
+    segment.look_for_largest_in(known_up_to..entry.position)?;
     let header = segment.bytes(entry.position..entry.position + HEADER_BYTES as u64)?;
     let header = BatchHeader::parse(&header).map_err(|error| ScanError::corrupt(segment, entry.position, error))?;
     Ok((entry.position, header.base_offset))
@@ -310,13 +321,16 @@ fn rest_of(segment: &Segment, range: std::ops::Range<u64>) -> io::Result<Rest> {
     if range.is_empty() {
         return Ok(Rest::Nothing);
     }
-    let mut position = range.start;
-    while position < range.end {
-        let piece = segment.bytes(position..range.end.min(position + PIECE_BYTES))?;
-        if piece.iter().any(|byte| *byte != 0) {
-            return Ok(Rest::Damaged);
+    // Asked before anything is read: what the kernel reads ahead counts as written.
+    for part in segment.file()?.written_in(range)? {
+        let mut position = part.start;
+        while position < part.end {
+            let piece = segment.bytes(position..part.end.min(position + PIECE_BYTES))?;
+            if piece.iter().any(|byte| *byte != 0) {
+                return Ok(Rest::Damaged);
+            }
+            position += piece.len() as u64;
         }
-        position += piece.len() as u64;
     }
     Ok(Rest::Zeros)
 }

@@ -95,6 +95,11 @@ impl Model {
             (least..=end).contains(&high_watermark),
             "the high watermark is {high_watermark}, not from {least} to {end}: {restart:?}"
         );
+        let most = self.committed.max(start);
+        assert!(
+            high_watermark <= most,
+            "the high watermark is {high_watermark}, although nothing after {most} was ever committed: {restart:?}"
+        );
         let flushed = self.flushed;
         self.cut(end);
         (self.start, self.high_watermark, self.cut_at) = (start, high_watermark, None);

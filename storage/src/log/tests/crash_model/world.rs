@@ -303,6 +303,7 @@ impl World {
             place.model.take_over(&place.log, restart);
             place.renew_sequences();
         }
+        dir.settle().unwrap();
         self.dir = Some(dir);
     }
 
