@@ -171,14 +171,12 @@ def partitions():
     for kind in KINDS:
         broker = Broker(kind, "partitions")
         memory = {}
-        create(broker, topics[:len(topics) // 10], each).close()
-        for made in (len(topics) // 10, len(topics)):
-            connection = create(broker, topics[len(memory) and len(topics) // 10:made], each)
-            connection.close()
-            for topic in topics[len(memory) and len(topics) // 10:made]:
+        for more in (topics[:len(topics) // 10], topics[len(topics) // 10:]):
+            create(broker, more, each).close()
+            for topic in more:
                 load(broker, topic, partitions=each, connections=each, record=100, bytes=each * 100)
             broker_is_idle(broker)
-            memory[made * each] = broker.anonymous_kb()
+            memory[sum(memory) + len(more) * each] = broker.anonymous_kb()
         broker.stop()
         runs = []
         for _ in range(ROUNDS):
