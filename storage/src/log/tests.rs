@@ -21,6 +21,7 @@ mod crash_model;
 mod cutting;
 mod failing;
 mod faults;
+mod live_transactions;
 mod lookups;
 mod model;
 mod open_files;
