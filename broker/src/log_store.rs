@@ -33,6 +33,9 @@ pub(crate) use error::LogStoreError;
 /// Name of the metadata log, which lies beside the others in the first directory or in `metadata.log.dir`.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
+/// Logs closed at a time. A disk takes several syncs together in the time of one.
+const CLOSING_THREADS: usize = 16;
+
 /// Partitions that do not exist, for which a directory may be remembered.
 const PREFERRED_MAX: usize = 10_000;
 
@@ -388,7 +391,9 @@ impl LogStore {
         let mut first_error = None;
         for (place, directory) in self.dirs.iter().enumerate() {
             let Some(dir) = directory.in_use() else { continue };
-            let closed = self.for_logs_in(place, partitions, metadata, |logs| dir.close(logs, broker_epoch));
+            let closed = self.for_logs_in(place, partitions, metadata, |logs| {
+                dir.close(logs, broker_epoch, CLOSING_THREADS)
+            });
             if let Err(error) = closed {
                 first_error.get_or_insert(error);
             }

@@ -139,11 +139,11 @@ pub trait TailWriter: Send + Sync + fmt::Debug {
     /// Up to where in the file bytes are written.
     fn written(&self) -> u64;
     /// Copies `parts` to the end of what is written, and shows them to the readers in one step. `file` is asked for the
-    /// file if it is needed: a map does without.
+    /// file if it is needed: a map does without. `will_sync` says that little more will come before the file is synced.
     ///
     /// # Errors
     /// The readers see nothing of the parts. They must fit: more bytes than the window has left are a bug.
-    fn append(&mut self, parts: &[IoSlice<'_>], file: FileSource<'_>) -> io::Result<()>;
+    fn append(&mut self, parts: &[IoSlice<'_>], will_sync: bool, file: FileSource<'_>) -> io::Result<()>;
     /// Fails if bytes that were appended, or may be read, are not in the file: of a map that the disk let down.
     fn check(&self) -> io::Result<()> {
         Ok(())

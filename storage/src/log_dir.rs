@@ -4,6 +4,7 @@
 //! the marker of that is removed at once, so that a crash from here on is seen by the next one. [`LogDir::close`] puts
 //! it back. Which partitions belong here, and what to do on a failure, is decided elsewhere.
 
+mod closing;
 mod future;
 pub(crate) mod lock;
 mod names;
@@ -458,7 +459,7 @@ impl LogDir {
     /// Closes the logs and marks the directory as closed: the next user takes the files as they are. The lock is given
     /// back when this is dropped; nothing may be opened in between.
     ///
-    /// `logs` must be all that were opened. The marker is written last, and not at all if a log could not be closed; the
+    /// `logs` must be all that were opened; `threads` of them are closed at a time. The marker is written last, and not at all if a log could not be closed; the
     /// others are closed nonetheless.
     ///
     /// # Errors
@@ -467,20 +468,13 @@ impl LogDir {
         &self,
         logs: impl IntoIterator<Item = (&'a TopicPartition, &'a Log)>,
         broker_epoch: i64,
+        threads: usize,
     ) -> Result<(), LogDirError> {
         let logs: Vec<_> = logs.into_iter().collect();
-        let mut first_error = None;
-        for (partition, log) in &logs {
-            if let Err(error) = log.close() {
-                let partition = (*partition).clone();
-                first_error.get_or_insert(LogDirError::Close { partition, error });
-            }
-        }
+        let closed = closing::close_all(&logs, threads);
         self.write_checkpoints(logs)?;
         self.note_boot()?;
-        if let Some(error) = first_error {
-            return Err(error);
-        }
+        closed?;
         let content = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         replace_file(&*self.disk, &self.path.join(CLEAN_SHUTDOWN_FILE), content.as_bytes())
             .map_err(|error| self.failed(error))

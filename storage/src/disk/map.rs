@@ -93,7 +93,7 @@ impl TailWriter for MapWriter {
         self.0.written.load(Ordering::Relaxed)
     }
 
-    fn append(&mut self, parts: &[IoSlice<'_>], file: FileSource<'_>) -> io::Result<()> {
+    fn append(&mut self, parts: &[IoSlice<'_>], will_sync: bool, file: FileSource<'_>) -> io::Result<()> {
         let written = self.written();
         let len: usize = parts.iter().map(|part| part.len()).sum();
         let end = written + len as u64;
@@ -102,7 +102,8 @@ impl TailWriter for MapWriter {
             "{len} bytes at {written} do not fit before {}",
             self.end()
         );
-        if len >= CALL_FROM_BYTES {
+        // What dirties a map makes the kernel write, and protect again, whole folios of up to some MiB at each sync.
+        if len >= CALL_FROM_BYTES || will_sync {
             file()?.write_at(parts, written)?;
         } else {
             let mut to = (written - self.0.start) as usize;

@@ -43,7 +43,7 @@ impl TailWriter for PlainWriter {
         self.0.written.load(Ordering::Relaxed)
     }
 
-    fn append(&mut self, parts: &[IoSlice<'_>], _file: FileSource<'_>) -> io::Result<()> {
+    fn append(&mut self, parts: &[IoSlice<'_>], _will_sync: bool, _file: FileSource<'_>) -> io::Result<()> {
         let written = self.written();
         let len: usize = parts.iter().map(|part| part.len()).sum();
         let end = written + len as u64;

@@ -86,7 +86,9 @@ fn tails_show_what_is_appended(disk: &dyn Disk, dir: &Path) {
     for (at, len) in [1, 100, 0, 40_000, 7, 33_000, 5].into_iter().enumerate() {
         let (one, two) = (vec![at as u8 + 1; len / 2], vec![at as u8 + 101; len - len / 2]);
         writer
-            .append(&[IoSlice::new(&one), IoSlice::new(&two)], &|| Ok(file.clone()))
+            .append(&[IoSlice::new(&one), IoSlice::new(&two)], at % 3 == 1, &|| {
+                Ok(file.clone())
+            })
             .unwrap();
         expected.extend(one.into_iter().chain(two));
         let end = PAGE_BYTES + expected.len() as u64;

@@ -91,7 +91,7 @@ impl Log {
             return Ok(false);
         }
         let segment = Arc::new(Segment::create(&self.disk, &self.dir, base_offset)?);
-        let next = Writer::new(segment.clone(), None, now_ms);
+        let next = Writer::new(segment.clone(), None, now_ms).following(&appender.writer);
         let sealing = Sealing {
             writer: std::mem::replace(&mut appender.writer, next),
             snapshot: snapshot::encode(&appender.producers),

@@ -62,11 +62,12 @@ impl Log {
         }
         self.finish_rolls();
         let (active, log_end_offset) = {
-            let appender = self.appender.lock();
+            let mut appender = self.appender.lock();
             if let Err(error) = appender.writer.check() {
                 self.take_offline();
                 return Err(SyncError::SyncFailed(error));
             }
+            appender.writer.note_sync();
             (appender.writer.segment().clone(), self.log_end_offset())
         };
         let unflushed = std::mem::take(&mut *self.unflushed.lock());

@@ -54,7 +54,7 @@ fn what_was_closed_counts_as_clean_once() {
     append(&log);
     log.set_high_watermark(2);
     log.delete_records_before(1).unwrap();
-    dir.close([(&partition, &log)], 42).unwrap();
+    dir.close([(&partition, &log)], 42, 2).unwrap();
     drop(dir);
 
     let dir = open(scratch.path());
@@ -82,7 +82,7 @@ fn a_log_that_did_not_close_leaves_no_marker() {
     append(&log);
     log.take_offline();
     assert!(matches!(
-        dir.close([(&partition, &log)], 1),
+        dir.close([(&partition, &log)], 1, 2),
         Err(LogDirError::Close { .. })
     ));
     drop(dir);

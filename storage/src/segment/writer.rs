@@ -21,6 +21,9 @@ const FIRST_STEP_BYTES: u64 = 64 * 1024;
 /// begins each map with small pages, and steps of 16 MiB cost three times the page faults.
 const LAST_STEP_BYTES: u64 = 64 * 1024 * 1024;
 
+/// A log that is synced more often than this is written by calls, not through its map.
+const OFTEN_SYNCED_BYTES: u64 = 1024 * 1024;
+
 /// A map that is full. Dropping it takes the kernel longer than an append.
 #[derive(Debug)]
 pub(crate) struct Retired {
@@ -39,6 +42,9 @@ pub(crate) struct Writer {
     /// What the segment knows as well, without its locks; `None` while nobody has asked it.
     largest_timestamp: Option<TimestampMs>,
     index_bytes: u64,
+    /// Up to where the segment was written when it was last synced.
+    synced_bytes: u64,
+    is_often_synced: bool,
 }
 
 impl Writer {
@@ -53,7 +59,22 @@ impl Writer {
             first_timestamp,
             created_ms: now_ms,
             largest_timestamp: None,
+            synced_bytes: 0,
+            is_often_synced: false,
         }
+    }
+
+    /// Takes over from the segment before how often this log is synced.
+    pub(crate) fn following(mut self, before: &Self) -> Self {
+        self.is_often_synced = before.is_often_synced;
+        self
+    }
+
+    /// Notes that the segment is about to be synced as far as it is written now.
+    pub(crate) fn note_sync(&mut self) {
+        let size_bytes = self.segment.size_bytes();
+        self.is_often_synced = size_bytes.saturating_sub(self.synced_bytes) < OFTEN_SYNCED_BYTES;
+        self.synced_bytes = size_bytes;
     }
 
     pub(crate) fn segment(&self) -> &Arc<Segment> {
@@ -88,7 +109,7 @@ impl Writer {
         }
         let tail = self.tail.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let segment = &self.segment;
-        tail.append(parts, &|| segment.file())
+        tail.append(parts, self.is_often_synced, &|| segment.file())
     }
 
     /// Fails if the disk has let the map down: what was appended since the last sync may be gone.

@@ -269,7 +269,7 @@ impl World {
     pub(super) fn restart_cleanly(&mut self) {
         if let Some(dir) = self.dir.take() {
             let logs = self.places.iter().map(|place| (&place.name, &place.log));
-            dir.close(logs, 1).unwrap();
+            dir.close(logs, 1, 1).unwrap();
         }
         for Place { model, .. } in &mut self.places {
             (model.noted_start, model.noted_high_watermark) = (model.start, model.high_watermark);
