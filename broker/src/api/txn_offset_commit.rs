@@ -130,6 +130,8 @@ async fn verify(
 /// The error in words that a client of this version knows what to do with.
 fn told(error: ErrorCode, version: i16) -> ErrorCode {
     let error = match error {
+        ErrorCode::NetworkException => ErrorCode::CoordinatorLoadInProgress,
+        // Clients before KIP-890 do not expect it here, and end.
         ErrorCode::ConcurrentTransactions if version < ADDING_FROM => ErrorCode::CoordinatorLoadInProgress,
         ErrorCode::TransactionAbortable if version < ABORTABLE_FROM => ErrorCode::InvalidTxnState,
         ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,

@@ -20,6 +20,8 @@ pub fn honoured(name: &str) -> Honoured {
 
 /// Keys with an effect, ascending.
 const HONOURED: &[&str] = &[
+    "add.partitions.to.txn.retry.backoff.max.ms",
+    "add.partitions.to.txn.retry.backoff.ms",
     "advertised.listeners",
     "auto.create.topics.enable",
     "broker.id",
@@ -135,7 +137,6 @@ const REASONS: &[(&str, &str)] = &[
     ("errors.deadletterqueue.", "share groups are not implemented yet"),
     ("group.streams.", "streams groups are not implemented yet"),
     ("transaction", "transactions are not implemented yet"),
-    ("add.partitions.to.txn.", "transactions are not implemented yet"),
     ("replica.", "replication between brokers is not implemented yet"),
     ("num.replica", "replication between brokers is not implemented yet"),
     (

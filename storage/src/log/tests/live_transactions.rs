@@ -1,17 +1,20 @@
 //! Producers, the coordinator of their transactions and one log, in an order that a seed decides (KIP-890).
 //!
 //! The coordinator takes part in a transaction when it is asked, and writes a marker when it ends it; producers ask,
-//! append late, send again, go on from an epoch that is out of date. The process is stopped and killed in between. What
-//! is always true: no record is in a transaction that its coordinator will not end; the last stable offset is where the
+//! append late, send again, go on from an epoch that is out of date. The process is stopped and killed in between, and
+//! power is lost; what the log has then is read batch by batch, and what it knows is held against that. What is always true: no record is in a transaction that its coordinator will not end; the last stable offset is where the
 //! first one begins that is open, or whose marker is not below the high watermark; what was aborted is told, and nothing
 //! else. `OTTLA_SEED=n` repeats one, `OTTLA_SEEDS=n` runs more.
 
 use std::collections::BTreeMap;
 
-use ottla_protocol::records::EndTransactionMarker;
+use ottla_protocol::records::batch::HEADER_BYTES;
 use ottla_protocol::records::builder::end_transaction_batch;
+use ottla_protocol::records::record::records;
+use ottla_protocol::records::{BatchHeader, EndTransactionMarker};
 
 use super::*;
+use crate::disk::faulty::FaultyDisk;
 use crate::producer_state::verification::{VerificationGuard, VerificationRequest};
 use crate::testing::Random;
 
@@ -43,7 +46,7 @@ struct Over {
 
 struct World {
     random: Random,
-    dir: Scratch,
+    disk: FaultyDisk,
     log: Option<Log>,
     /// Whether epochs rise with each transaction.
     bumps_epochs: bool,
@@ -52,22 +55,23 @@ struct World {
     /// How many of them were over at the last restart.
     over_before: usize,
     high_watermark: Offset,
+    /// Before this a power loss takes nothing.
+    flushed: Offset,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
-        let dir = scratch("live-transactions");
-        let mut options = clean();
-        options.config = small_config();
+        let disk = FaultyDisk::default();
         Self {
             random: Random::new(seed),
-            log: Some(open(dir.path(), &options)),
-            dir,
-            bumps_epochs: seed % 2 == 0,
+            log: Some(open_on(&disk, clean())),
+            disk,
+            bumps_epochs: seed.is_multiple_of(2),
             clients: (0..PRODUCERS as i64).map(|id| (id, Client::default())).collect(),
             over: Vec::new(),
             over_before: 0,
             high_watermark: 0,
+            flushed: 0,
         }
     }
 
@@ -77,12 +81,13 @@ impl World {
 
     fn step(&mut self) {
         let id = self.random.below(PRODUCERS) as i64;
-        match self.random.below(16) {
+        match self.random.below(17) {
             0..=4 => self.ask(id),
             5..=9 => self.append(id),
             10 | 11 => self.end(id),
             12 => self.append_out_of_date(id),
             13 | 14 => self.commit(),
+            15 => self.flushed = self.log().sync().unwrap(),
             _ => self.restart(),
         }
         self.check();
@@ -218,22 +223,64 @@ impl World {
         self.log().set_high_watermark(self.high_watermark);
     }
 
-    /// Stops, or is killed. Who waits for the coordinator's word has to ask again.
+    /// Stops, is killed, or loses power. Who waits for the coordinator's word has to ask again.
     fn restart(&mut self) {
         let log = self.log.take().unwrap();
-        let mut options = match self.random.below(2) {
-            0 => {
-                log.close().unwrap();
-                clean()
-            }
-            _ => unclean(),
-        };
+        let (kind, mut options) = (self.random.below(3), unclean());
+        if kind == 0 {
+            log.close().unwrap();
+            options = clean();
+        }
         drop(log);
+        if kind == 2 {
+            self.disk.power_loss(&mut self.random);
+            // Nothing was promised beyond what is on the disk.
+            self.high_watermark = self.high_watermark.min(self.flushed);
+            options.recovery_point = self.flushed;
+        }
         options.high_watermark = self.high_watermark;
-        options.config = small_config();
-        self.log = Some(open(self.dir.path(), &options));
+        self.log = Some(open_on(&self.disk, options));
+        if kind == 2 {
+            self.read_again();
+        }
         self.over_before = self.over.len();
         self.clients.values_mut().for_each(|client| client.pending = None);
+    }
+
+    /// What the batches say that are left. The coordinator ends what is open there, and nothing else.
+    fn read_again(&mut self) {
+        self.over.clear();
+        for client in self.clients.values_mut() {
+            *client = Client {
+                transaction: client.transaction + 1,
+                ..Client::default()
+            };
+        }
+        for batch in read_all(self.log.as_ref().unwrap(), 0) {
+            let header = BatchHeader::parse(&batch).unwrap();
+            let id = header.producer_id.0;
+            let client = self.clients.get_mut(&id).unwrap();
+            if client.epoch != header.producer_epoch.0 {
+                (client.epoch, client.next_sequence) = (header.producer_epoch.0, 0);
+            }
+            if !header.attributes.is_control() {
+                client.start.get_or_insert(header.base_offset);
+                client.next_sequence = header.last_sequence() + 1;
+            } else if let Some(start) = client.start.take() {
+                let record = records(&batch[HEADER_BYTES..], 1).next().unwrap().unwrap();
+                let marker = EndTransactionMarker::parse(record.key, record.value).unwrap().unwrap();
+                self.over.push(Over {
+                    id,
+                    start,
+                    marker: header.base_offset,
+                    is_aborted: !marker.is_commit,
+                });
+            }
+        }
+        for client in self.clients.values_mut() {
+            client.is_part = client.start.is_some();
+        }
+        self.flushed = self.log().recovery_point();
     }
 
     /// Where it is if of the transactions that are over those from number `known` on are known.
@@ -270,9 +317,17 @@ impl World {
     }
 }
 
+fn open_on(disk: &FaultyDisk, options: LogOptions) -> Log {
+    let options = LogOptions {
+        config: small_config(),
+        ..options
+    };
+    Log::open(Arc::new(disk.clone()), Path::new("/log/t-0"), &options).unwrap()
+}
+
 #[test]
 fn nothing_is_in_a_transaction_that_nobody_will_end() {
-    crate::testing::for_each_seed(30, |seed| {
+    crate::testing::for_each_seed(200, |seed| {
         let mut world = World::new(seed);
         for _ in 0..150 {
             world.step();
