@@ -43,5 +43,7 @@ mod once;
 mod operations;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
 mod unregister_broker;
 mod update_features;
+mod write_txn_markers;

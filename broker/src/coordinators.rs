@@ -10,14 +10,18 @@ pub(crate) use view::ImageView;
 use crate::{
     broker::Broker,
     config::BrokerConfig,
+    markers::Marker,
     partitions::Partition,
-    runtime::coordinator_shard::{self, Setting, ShardHandle},
+    runtime::coordinator_shard::{self, Producer, Setting, ShardHandle},
     stop::Stop,
 };
-use ottla_coordinator::{Actions, Assignor, Groups, GroupsConfig, MigrationPolicy, Now, Reply, Ticket, partition_for};
+use ottla_coordinator::{
+    Actions, Assignor, Groups, GroupsConfig, MigrationPolicy, Now, Reply, Ticket, TransactionalCommit, partition_for,
+};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{NodeId, Uuid},
+    messages::OffsetCommitResponse,
 };
 use ottla_replication::{
     config::{Layers, Value},
@@ -34,7 +38,7 @@ use tokio::{
 };
 
 /// The topic that holds groups and offsets.
-const OFFSETS_TOPIC: &str = "__consumer_offsets";
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// Shards that load at the same time.
 const LOADING: usize = 2;
@@ -106,6 +110,21 @@ impl Coordinators {
         self.shard_of(broker, group)?.look(look).await
     }
 
+    /// Ends a transaction in a partition of `__consumer_offsets`, for its log and its groups in one step.
+    ///
+    /// # Errors
+    /// What the transaction's coordinator is told: the marker is out of date; or NOT_LEADER_OR_FOLLOWER, where it is to
+    /// try again.
+    pub(crate) async fn end_transaction(&self, partition: &Arc<Partition>, marker: Marker) -> Result<(), ErrorCode> {
+        let ended = self.shard(partition).end_transaction(marker).await;
+        ended.map_err(|error| match error {
+            ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress | ErrorCode::NotCoordinator => {
+                ErrorCode::NotLeaderOrFollower
+            }
+            error => error,
+        })
+    }
+
     /// Looks at all groups that this broker coordinates.
     ///
     /// # Errors
@@ -161,13 +180,34 @@ impl Coordinators {
         leader.ok_or(ErrorCode::CoordinatorNotAvailable)
     }
 
+    /// Has the coordinator of the groups in `partition` decide a commit of offsets in a transaction.
+    ///
+    /// # Errors
+    /// As [`Coordinators::decide`], or why the log refused it.
+    pub(crate) async fn commit(
+        &self,
+        partition: &Arc<Partition>,
+        producer: Producer,
+        decide: impl FnOnce(&Groups, Now) -> TransactionalCommit + Send + 'static,
+    ) -> Result<OffsetCommitResponse, ErrorCode> {
+        self.shard(partition).commit(producer, decide).await
+    }
+
     fn shard_of(&self, broker: &Broker, group: &Str) -> Result<ShardHandle, ErrorCode> {
+        Ok(self.shard(&self.partition_of(broker, group)?))
+    }
+
+    /// The partition of `__consumer_offsets` that holds `group`.
+    ///
+    /// # Errors
+    /// This broker does not lead it.
+    pub(crate) fn partition_of(&self, broker: &Broker, group: &Str) -> Result<Arc<Partition>, ErrorCode> {
         let image = broker.image.load();
         let topic = image.topics().by_name(OFFSETS_TOPIC).ok_or(ErrorCode::NotCoordinator)?;
         let index = partition_for(group, partition_count(topic));
         let partition = broker.partitions.by_id(topic.id, index);
         let led = partition.filter(|partition| is_led(broker, partition));
-        Ok(self.shard(&led.ok_or(ErrorCode::NotCoordinator)?))
+        led.ok_or(ErrorCode::NotCoordinator)
     }
 
     /// The shard of a partition; one that has ended is replaced.

@@ -4,9 +4,13 @@
 
 mod flushing;
 mod partition;
+mod producing;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use flushing::FlushWait;
-pub(crate) use partition::{Partition, Placed, ProduceFailure};
+pub(crate) use partition::{Partition, Placed};
+pub(crate) use producing::{ProduceFailure, Produced, RequestTerms, Unverified};
 
 use crate::{
     config::TopicSettings,

@@ -17,7 +17,7 @@ use std::time::Instant;
 use ottla_protocol::ids::LeaderEpoch;
 use ottla_protocol::records::{BatchBuilder, NewRecord};
 use ottla_storage::disk::RealDisk;
-use ottla_storage::{Append, AppendOrigin, Log, LogConfig, LogOptions};
+use ottla_storage::{Append, AppendOrigin, Log, LogConfig, LogOptions, TransactionCheck};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -65,6 +65,7 @@ fn measure(dir: &Path, size: usize, total_bytes: u64) -> Result<(), Box<dyn Erro
             origin: AppendOrigin::Client,
             now_ms: 1_000,
             log_append_time: None,
+            transaction: TransactionCheck::Skipped,
         })?;
     }
     let wall = start.elapsed().as_secs_f64();

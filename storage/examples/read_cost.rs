@@ -17,7 +17,7 @@ use std::thread;
 use ottla_protocol::ids::{LeaderEpoch, Offset};
 use ottla_protocol::records::{BatchBuilder, NewRecord};
 use ottla_storage::disk::RealDisk;
-use ottla_storage::{Append, AppendOrigin, FileRegion, Log, LogConfig, LogOptions, Records};
+use ottla_storage::{Append, AppendOrigin, FileRegion, Log, LogConfig, LogOptions, Records, TransactionCheck};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -75,6 +75,7 @@ fn fill(dir: &std::path::Path, batch_bytes: usize, total_bytes: usize) -> Result
             origin: AppendOrigin::Client,
             now_ms: 1_000,
             log_append_time: None,
+            transaction: TransactionCheck::Skipped,
         })?;
     }
     log.roll(1_000)?;

@@ -19,7 +19,7 @@ use ottla_protocol::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Uuid};
 use ottla_protocol::records::builder::end_transaction_batch;
 use ottla_protocol::records::{BatchBuilder, Codec, Compression, EndTransactionMarker, NewRecord};
 use ottla_storage::disk::RealDisk;
-use ottla_storage::{Append, AppendOrigin, CompactionRequest, Log, LogConfig, LogOptions};
+use ottla_storage::{Append, AppendOrigin, CompactionRequest, Log, LogConfig, LogOptions, TransactionCheck};
 
 const START_MS: i64 = 1_700_000_000_000;
 const ROUNDS: i64 = 2_000;
@@ -177,6 +177,7 @@ impl Writer {
             origin,
             now_ms: self.now_ms,
             log_append_time: is_stamped.then_some(self.now_ms),
+            transaction: TransactionCheck::Skipped,
         })?;
         Ok(())
     }

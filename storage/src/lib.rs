@@ -30,6 +30,7 @@ pub use index::txn::AbortedTransaction;
 pub use leader_epoch::{EpochEndOffset, EpochEntry};
 pub use log::*;
 pub use log_dir::{CleanShutdown, DirKind, FutureLog, LogDir, LogDirError, PartitionDir, PromoteError, TopicPartition};
+pub use producer_state::verification::{TransactionCheck, VerificationGuard, VerificationRequest};
 pub use producer_state::{AppendOrigin, AppendedBatch, ProducerDescription};
 pub use recovery::{Damage, DamageKind, Recovery};
 pub use segment::ScanError;

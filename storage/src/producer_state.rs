@@ -7,9 +7,12 @@
 //! may long be deleted.
 //!
 //! The state at an offset is kept in a `.snapshot` file, see [`snapshot`]. Producers are forgotten some time after
-//! their last batch (`producer.id.expiration.ms`), never because their data is deleted.
+//! their last batch (`producer.id.expiration.ms`), or when there are too many of them, never because their data is
+//! deleted nor while they have a transaction open. Which of them wait for their coordinator's word is in
+//! [`verification`] and nowhere else: a restart ends the wait.
 
 pub(crate) mod snapshot;
+pub(crate) mod verification;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,9 +22,16 @@ use ottla_protocol::records::record::records;
 use ottla_protocol::records::{BatchHeader, EndTransactionMarker};
 
 use crate::index::txn::AbortedTransaction;
+use verification::{TransactionCheck, Verification, VerificationGuard, VerificationRequest, Verifications};
 
 /// As many batches as a client may have in flight, so that each of them can be repeated.
 const BATCHES_KEPT: usize = 5;
+
+/// The most producers without an open transaction that a log remembers. Clients that take a new producer id for each
+/// batch could fill the memory otherwise; of one that was forgotten any sequence is taken, as after its expiration.
+const PRODUCERS_MAX: usize = 250_000;
+/// As many are forgotten together, those that have been silent longest: looking for them means looking at all.
+const FORGOTTEN_AT_ONCE: usize = PRODUCERS_MAX / 16;
 
 /// Who appends, which decides what is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +127,15 @@ pub(crate) enum Rejection {
     OutOfOrderSequence { expected: i32, first_sequence: i32 },
     InvalidProducerEpoch { current: ProducerEpoch },
     TransactionIsOpen,
+    NotVerified,
     CoordinatorFenced { current: i32 },
+}
+
+/// Who appends, and what is known of the transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) origin: AppendOrigin,
+    pub(crate) transaction: TransactionCheck,
 }
 
 /// What DescribeProducers says of a producer (KIP-664).
@@ -187,29 +205,72 @@ impl Producer {
         }
     }
 
-    fn check(&self, batch: &ProducerBatch, origin: AppendOrigin) -> Result<(), Rejection> {
+    fn check(&self, batch: &ProducerBatch, terms: Terms, waiting: Option<&Verification>) -> Result<(), Rejection> {
         let header = &batch.header;
-        if origin == AppendOrigin::Client && !header.attributes.is_control() {
+        let is_clients = terms.origin == AppendOrigin::Client;
+        if is_clients && !header.attributes.is_control() {
             self.check_repetition(header)?;
         }
-        if header.producer_epoch < self.epoch {
-            return Err(Rejection::InvalidProducerEpoch { current: self.epoch });
-        }
         if let Some(marker) = batch.marker {
-            return match self.coordinator_epoch > marker.coordinator_epoch {
-                true => Err(Rejection::CoordinatorFenced {
-                    current: self.coordinator_epoch,
-                }),
-                false => Ok(()),
-            };
+            return self.check_marker(header.producer_epoch, marker, terms.transaction);
         }
-        if origin == AppendOrigin::Client {
+        self.check_epoch(header.producer_epoch)?;
+        let is_transactional = header.attributes.is_transactional() && !header.attributes.is_control();
+        if is_transactional && !self.is_ongoing(header.producer_epoch) && !is_verified(terms.transaction, waiting) {
+            return Err(Rejection::NotVerified);
+        }
+        if is_clients {
+            let first_sequence = header.base_sequence;
+            if let Some(expected) = waiting.and_then(|waiting| waiting.awaited_before(first_sequence)) {
+                return Err(Rejection::OutOfOrderSequence {
+                    expected,
+                    first_sequence,
+                });
+            }
             self.check_sequence(header)?;
         }
         if self.transaction_start.is_some() && !header.attributes.is_transactional() {
             return Err(Rejection::TransactionIsOpen);
         }
         Ok(())
+    }
+
+    fn check_epoch(&self, epoch: ProducerEpoch) -> Result<(), Rejection> {
+        match epoch < self.epoch {
+            true => Err(Rejection::InvalidProducerEpoch { current: self.epoch }),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a transaction of that epoch has records here and no marker.
+    fn is_ongoing(&self, epoch: ProducerEpoch) -> bool {
+        self.transaction_start.is_some() && self.epoch == epoch
+    }
+
+    /// From `transaction.version` 2 on the epoch of a marker is higher than that of the records it ends: an equal one is
+    /// late, and would end the transaction after its own. Where nothing is open it is the same marker once more.
+    fn check_marker(
+        &self,
+        epoch: ProducerEpoch,
+        marker: EndTransactionMarker,
+        transaction: TransactionCheck,
+    ) -> Result<(), Rejection> {
+        self.check_epoch(epoch)?;
+        let has_own_epoch = matches!(
+            transaction,
+            TransactionCheck::Marker {
+                transaction_version: 2..
+            }
+        );
+        if has_own_epoch && self.is_ongoing(epoch) {
+            return Err(Rejection::InvalidProducerEpoch { current: self.epoch });
+        }
+        match self.coordinator_epoch > marker.coordinator_epoch {
+            true => Err(Rejection::CoordinatorFenced {
+                current: self.coordinator_epoch,
+            }),
+            false => Ok(()),
+        }
     }
 
     fn check_repetition(&self, header: &BatchHeader) -> Result<(), Rejection> {
@@ -283,10 +344,19 @@ impl Producer {
     }
 }
 
+fn is_verified(transaction: TransactionCheck, waiting: Option<&Verification>) -> bool {
+    match transaction {
+        TransactionCheck::Skipped => true,
+        TransactionCheck::Verified(guard) => waiting.is_some_and(|waiting| waiting.guard == guard),
+        TransactionCheck::Ongoing | TransactionCheck::Marker { .. } => false,
+    }
+}
+
 /// The producers of one log.
 #[derive(Debug, Default)]
 pub(crate) struct ProducerState {
     producers: HashMap<ProducerId, Producer>,
+    verifications: Verifications,
     /// First offset of each open transaction.
     open: BTreeMap<Offset, ProducerId>,
     /// First offset of ended transactions whose marker is not below the high watermark, and the marker's offset.
@@ -302,7 +372,7 @@ impl ProducerState {
     pub(crate) fn check<'a>(
         &self,
         batches: &'a [ProducerBatch],
-        origin: AppendOrigin,
+        terms: Terms,
     ) -> Result<(), (&'a ProducerBatch, Rejection)> {
         let mut changed: Vec<(ProducerId, Producer)> = Vec::new();
         for (at, batch) in batches.iter().enumerate() {
@@ -315,7 +385,9 @@ impl ProducerState {
                 Some(at) => &changed[at].1,
                 None => self.producers.get(&id).unwrap_or(&Producer::UNKNOWN),
             };
-            producer.check(batch, origin).map_err(|rejection| (batch, rejection))?;
+            let waiting = self.verifications.of(id);
+            let checked = producer.check(batch, terms, waiting);
+            checked.map_err(|rejection| (batch, rejection))?;
             if at + 1 < batches.len() {
                 let mut producer = producer.clone();
                 producer.apply(batch);
@@ -334,6 +406,12 @@ impl ProducerState {
         let last_offset = batch.last_offset();
         if !id.is_some() {
             return None;
+        }
+        if batch.header.attributes.is_transactional() {
+            self.verifications.end(id);
+        }
+        if self.producers.len() >= PRODUCERS_MAX && !self.producers.contains_key(&id) {
+            self.forget_most_silent();
         }
         let producer = self.producers.entry(id).or_insert(Producer::UNKNOWN);
         let had_transaction = producer.transaction_start.is_some();
@@ -370,6 +448,54 @@ impl ProducerState {
         self.producers.retain(|_, producer| {
             producer.transaction_start.is_some() || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
         });
+        self.verifications.expire(now_ms, expiration_ms);
+    }
+
+    /// Makes room for [`FORGOTTEN_AT_ONCE`] more producers, or as many as have no transaction open.
+    fn forget_most_silent(&mut self) {
+        let idle = self
+            .producers
+            .values()
+            .filter(|producer| producer.transaction_start.is_none());
+        let mut timestamps: Vec<TimestampMs> = idle.map(|producer| producer.last_timestamp).collect();
+        let Some(last) = timestamps.len().min(FORGOTTEN_AT_ONCE).checked_sub(1) else {
+            return;
+        };
+        let (_, newest, _) = timestamps.select_nth_unstable(last);
+        let (newest, mut room) = (*newest, FORGOTTEN_AT_ONCE);
+        self.producers.retain(|_, producer| {
+            let is_kept = room == 0 || producer.transaction_start.is_some() || producer.last_timestamp > newest;
+            room -= usize::from(!is_kept);
+            is_kept
+        });
+    }
+
+    /// What has to happen before the first records of a transaction may be appended: the guard to show then, `None` if
+    /// the transaction is ongoing here.
+    ///
+    /// # Errors
+    /// InvalidProducerEpoch: a newer incarnation has been here.
+    pub(crate) fn begin_verification(
+        &mut self,
+        request: &VerificationRequest,
+    ) -> Result<Option<VerificationGuard>, Rejection> {
+        if let Some(producer) = self.producers.get(&request.producer_id) {
+            producer.check_epoch(request.producer_epoch)?;
+            if producer.is_ongoing(request.producer_epoch) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.verifications.begin(request)))
+    }
+
+    /// Who waits, for the log that takes the place of this one.
+    pub(crate) fn verifications(&self) -> &Verifications {
+        &self.verifications
+    }
+
+    /// Takes over who waits from the log that this one takes the place of.
+    pub(crate) fn adopt(&mut self, verifications: Verifications) {
+        self.verifications = verifications;
     }
 
     /// What compaction must not take away.

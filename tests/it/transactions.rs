@@ -1,21 +1,29 @@
-//! Transactions that another broker has left in the files: there is nobody here who could write a marker. The batches
-//! are put behind what a killed broker has written.
+//! What the leader of a partition and the coordinator of groups do with transactions.
+//!
+//! Those that another broker has left in the files: the batches are put behind what a killed broker has written. And live
+//! ones, whose coordinator is the test, which sends the markers itself.
 
 use ottla_protocol::{
-    Message,
+    ErrorCode, Message,
     ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId},
     messages::{
-        FindCoordinatorRequest, OffsetCommitKey, OffsetCommitRequest, OffsetCommitValue, OffsetFetchRequest,
+        DescribeProducersRequest, FindCoordinatorRequest, ListOffsetsRequest, OffsetCommitKey, OffsetCommitRequest,
+        OffsetCommitValue, OffsetFetchRequest,
+        describe_producers_request::TopicRequest,
+        describe_producers_response::ProducerState,
         fetch_response::AbortedTransaction,
+        list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
-        offset_fetch_request::OffsetFetchRequestGroup,
+        offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
     },
     records::{BatchBuilder, EndTransactionMarker, NewRecord, batch::batches, builder::end_transaction_batch},
 };
 use ottla_tests::{
-    client::{Client, batch, fetch_request, now_ms},
+    client::{Client, batch, fetch_request, now_ms, produce_request},
     process::{Broker, eventually},
+    raw::with_broker,
     scratch::Scratch,
+    transactional::{PRODUCE_WITHOUT_ADDING, Producer, UNVERIFIED, write_markers},
 };
 use std::{fs, path::Path};
 
@@ -201,5 +209,210 @@ fn offsets_count_as_their_transactions_ended() -> ottla_tests::Result<()> {
     broker.restart()?;
     let found = committed(&mut broker.connect()?)?;
     assert_eq!(found, [(0, 20), (1, 1), (2, 1), (3, 1)]);
+    // The one that is open can be ended, now that it has been read.
+    let mut client = broker.connect()?;
+    assert_eq!(stable(&mut client, 2)?, Err(ErrorCode::UnstableOffsetCommit));
+    let third = Producer { id: 3, epoch: 0 };
+    assert_eq!(third.end(&mut client, true, OFFSETS)?, ErrorCode::None);
+    assert_eq!(stable(&mut client, 2)?, Ok(22));
     Ok(())
+}
+
+const OFFSETS: (&str, i32) = ("__consumer_offsets", 0);
+const ONE: Producer = Producer { id: 1, epoch: 0 };
+const OTHER: Producer = Producer { id: 2, epoch: 0 };
+
+/// What a consumer that wants stable offsets is told of a partition.
+fn stable(client: &mut Client, partition: i32) -> ottla_tests::Result<Result<Offset, ErrorCode>> {
+    let request = OffsetFetchRequest {
+        groups: vec![OffsetFetchRequestGroup {
+            group_id: "g".into(),
+            topics: Some(vec![OffsetFetchRequestTopics {
+                name: "t".into(),
+                partition_indexes: vec![partition],
+                ..Default::default()
+            }]),
+            ..Default::default()
+        }],
+        require_stable: true,
+        ..Default::default()
+    };
+    let mut group = client.call(&request, 9)?.groups.remove(0);
+    assert_eq!(group.error_code, 0);
+    let partition = group.topics.remove(0).partitions.remove(0);
+    Ok(match ErrorCode::from_code(partition.error_code) {
+        Some(ErrorCode::None) => Ok(partition.committed_offset),
+        error => Err(error.expect("a code of the protocol")),
+    })
+}
+
+fn find_coordinator(client: &mut Client) -> ottla_tests::Result<()> {
+    let coordinator = FindCoordinatorRequest {
+        coordinator_keys: vec!["g".into()],
+        ..Default::default()
+    };
+    client.call(&coordinator, 4)?;
+    Ok(())
+}
+
+fn producers(client: &mut Client) -> ottla_tests::Result<Vec<ProducerState>> {
+    let request = DescribeProducersRequest {
+        topics: vec![TopicRequest {
+            name: "t".into(),
+            partition_indexes: vec![0],
+        }],
+    };
+    let mut response = client.call(&request, 0)?;
+    Ok(response.topics.remove(0).partitions.remove(0).active_producers)
+}
+
+/// The end of what a read_committed consumer may read.
+fn stable_end(client: &mut Client) -> ottla_tests::Result<Offset> {
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        isolation_level: READ_COMMITTED,
+        topics: vec![ListOffsetsTopic {
+            name: "t".into(),
+            partitions: vec![ListOffsetsPartition {
+                timestamp: -1,
+                ..Default::default()
+            }],
+        }],
+        ..Default::default()
+    };
+    Ok(client.call(&request, 7)?.topics.remove(0).partitions.remove(0).offset)
+}
+
+#[test]
+fn a_marker_wakes_a_consumer_that_waits_for_committed_records() -> ottla_tests::Result<()> {
+    with_broker("transactions", &[UNVERIFIED], |broker, client| {
+        assert_eq!(ONE.produce(client, ("t", 0), 0)?, (ErrorCode::None, 0));
+        assert_eq!(OTHER.produce(client, ("t", 0), 0)?, (ErrorCode::None, 1));
+        assert_eq!(stable_end(client)?, 0);
+        assert_eq!(client.offset_at("t", 0, -1)?, 2);
+        let mut consumer = broker.connect()?;
+        let mut request = fetch_request("t", 0, 0, i32::MAX);
+        request.isolation_level = READ_COMMITTED;
+        let waiting = consumer.send(&request, 12)?;
+        assert_eq!(ONE.end(client, false, ("t", 0))?, ErrorCode::None);
+        // The last stable offset is where the other one began.
+        let mut response = consumer.receive::<ottla_protocol::messages::FetchRequest>(12, waiting)?;
+        let partition = response.responses.remove(0).partitions.remove(0);
+        assert_eq!((partition.last_stable_offset, partition.high_watermark), (1, 3));
+        let aborted = partition.aborted_transactions.unwrap_or_default();
+        assert_eq!(
+            aborted
+                .iter()
+                .map(|each| (each.producer_id, each.first_offset))
+                .collect::<Vec<_>>(),
+            [(1, 0)]
+        );
+        assert_eq!(batches(&partition.records.unwrap_or_default()).count(), 1);
+        assert_eq!(stable_end(client)?, 1);
+        assert_eq!(OTHER.end(client, true, ("t", 0))?, ErrorCode::None);
+        assert_eq!(stable_end(client)?, 4);
+        Ok(())
+    })
+}
+
+#[test]
+fn producers_are_described_with_their_transactions_and_coordinators() -> ottla_tests::Result<()> {
+    with_broker("transactions", &[UNVERIFIED], |_, client| {
+        client.produce("t", 0, batch(&[b"plain"]), -1)?;
+        ONE.produce(client, ("t", 0), 0)?;
+        ONE.produce(client, ("t", 0), 1)?;
+        let told = producers(client)?;
+        let told = told
+            .iter()
+            .map(|one| (one.producer_id, one.producer_epoch, one.last_sequence));
+        assert_eq!(told.collect::<Vec<_>>(), [(1, 0, 1)]);
+        let of_transaction = |client: &mut Client| {
+            let told = producers(client)?;
+            ottla_tests::Result::Ok((told[0].coordinator_epoch, told[0].current_txn_start_offset))
+        };
+        assert_eq!(of_transaction(client)?, (-1, 1));
+        let mut marker = ONE.marker(true, &[("t", 0)]);
+        marker.coordinator_epoch = 8;
+        assert_eq!(write_markers(client, vec![marker])?, [ErrorCode::None]);
+        assert_eq!(of_transaction(client)?, (8, -1));
+        Ok(())
+    })
+}
+
+#[test]
+fn markers_are_answered_each_for_itself_and_survive_a_kill() -> ottla_tests::Result<()> {
+    with_broker("transactions", &[UNVERIFIED], |broker, client| {
+        client.create_topic("flushed", 1, &[("flush.messages", "1")])?;
+        for topic in ["t", "flushed"] {
+            assert_eq!(ONE.produce(client, (topic, 0), 0)?, (ErrorCode::None, 0));
+            assert_eq!(OTHER.produce(client, (topic, 0), 0)?, (ErrorCode::None, 1));
+        }
+        let one = ONE.marker(true, &[("t", 0), ("flushed", 0), ("t", 7), ("missing", 0)]);
+        let other = OTHER.marker(false, &[("flushed", 0)]);
+        let unknown = ErrorCode::UnknownTopicOrPartition;
+        assert_eq!(
+            write_markers(client, vec![one, other])?,
+            [ErrorCode::None, ErrorCode::None, unknown, unknown, ErrorCode::None]
+        );
+        broker.kill_and_restart()?;
+        *client = broker.connect()?;
+        assert_eq!(stable_end(client)?, 1, "the other one is open in t");
+        // It goes on where it was.
+        assert_eq!(OTHER.produce(client, ("t", 0), 0)?, (ErrorCode::None, 1), "sent again");
+        assert_eq!(OTHER.produce(client, ("t", 0), 1)?, (ErrorCode::None, 3));
+        assert_eq!(OTHER.end(client, true, ("t", 0))?, ErrorCode::None);
+        assert_eq!(stable_end(client)?, 5);
+        Ok(())
+    })
+}
+
+#[test]
+fn offsets_in_a_transaction_count_with_its_marker_also_after_a_kill() -> ottla_tests::Result<()> {
+    with_broker(
+        "transactions",
+        &[UNVERIFIED, "offsets.topic.num.partitions=1"],
+        |broker, client| {
+            find_coordinator(client)?;
+            commit(client, 0, 5)?;
+            assert_eq!(ONE.commit(client, "g", 7)?, ErrorCode::None);
+            for _ in 0..2 {
+                assert_eq!(committed(client)?, [(0, 5)]);
+                assert_eq!(stable(client, 0)?, Err(ErrorCode::UnstableOffsetCommit));
+                assert_eq!(stable(client, 1)?, Ok(-1), "of another partition nothing is pending");
+                broker.kill_and_restart()?;
+                *client = broker.connect()?;
+            }
+            assert_eq!(ONE.end(client, true, OFFSETS)?, ErrorCode::None);
+            assert_eq!(stable(client, 0)?, Ok(7));
+            assert_eq!(ONE.commit(client, "g", 9)?, ErrorCode::None);
+            assert_eq!(ONE.end(client, false, OFFSETS)?, ErrorCode::None);
+            assert_eq!(stable(client, 0)?, Ok(7));
+            broker.kill_and_restart()?;
+            *client = broker.connect()?;
+            assert_eq!(committed(client)?, [(0, 7)]);
+            Ok(())
+        },
+    )
+}
+
+#[test]
+fn batches_of_one_connection_are_appended_in_their_order() -> ottla_tests::Result<()> {
+    with_broker("transactions", &[UNVERIFIED], |_, client| {
+        let request = |sequence| {
+            let mut request = produce_request("t", 0, ONE.batch(sequence, b"value"), -1);
+            request.transactional_id = Some("by hand".into());
+            request
+        };
+        let sent: Vec<i32> = (0..20)
+            .map(|sequence| client.send(&request(sequence), PRODUCE_WITHOUT_ADDING))
+            .collect::<ottla_tests::Result<_>>()?;
+        for (offset, correlation_id) in (0..).zip(sent) {
+            let response =
+                client.receive::<ottla_protocol::messages::ProduceRequest>(PRODUCE_WITHOUT_ADDING, correlation_id)?;
+            let answer = &response.responses[0].partition_responses[0];
+            assert_eq!((answer.error_code, answer.base_offset), (0, offset));
+        }
+        ONE.end(client, true, ("t", 0))?;
+        Ok(())
+    })
 }

@@ -7,6 +7,7 @@ pub mod process;
 pub mod random;
 pub mod raw;
 pub mod scratch;
+pub mod transactional;
 
 /// Fails the test with what went wrong; tests have no use for anything finer.
 pub type Result<T> = anyhow::Result<T>;

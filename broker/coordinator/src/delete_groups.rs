@@ -37,10 +37,12 @@ impl Groups {
         if !group.is_empty() {
             return Err(ErrorCode::NonEmptyGroup);
         }
-        for (topic, partitions) in self.offsets.of_group(group_id).into_iter().flatten() {
-            for partition in partitions.keys() {
-                records.push(record::offset_tombstone(group_id, topic, *partition));
-            }
+        let committed = self.offsets.of_group(group_id).into_iter().flatten();
+        let committed = committed.flat_map(|(topic, partitions)| partitions.keys().map(move |index| (topic, *index)));
+        // A marker that is still to come finds nothing then.
+        let gone: BTreeSet<(&Str, i32)> = committed.chain(self.pending.of_group(group_id)).collect();
+        for (topic, partition) in gone {
+            records.push(record::offset_tombstone(group_id, topic, partition));
         }
         records.extend(group.tombstones());
         Ok(())

@@ -5,7 +5,7 @@ use crate::{
     cluster::{ClusterView, EmptyCluster},
     config::GroupsConfig,
     consumer::{ConsumerGroup, TopicHashes},
-    offsets::Offsets,
+    offsets::{CommittedOffset, Offsets, pending::PendingOffsets},
     outcome::{Actions, CoordinatorRecord, Now},
     record::{self, ApplyError, Record},
     timers::{Timer, Timers},
@@ -28,6 +28,7 @@ pub struct Groups {
     pub(crate) classic: BTreeMap<Str, ClassicGroup>,
     pub(crate) consumer: BTreeMap<Str, ConsumerGroup>,
     pub(crate) offsets: Offsets,
+    pub(crate) pending: PendingOffsets,
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) topic_hashes: TopicHashes,
     pub(crate) timers: Timers,
@@ -44,6 +45,7 @@ impl Groups {
             classic: BTreeMap::new(),
             consumer: BTreeMap::new(),
             offsets: Offsets::default(),
+            pending: PendingOffsets::default(),
             cluster: Arc::new(EmptyCluster),
             topic_hashes: TopicHashes::default(),
             timers: Timers::default(),
@@ -61,14 +63,15 @@ impl Groups {
         self.unapplied = self.unapplied.saturating_sub(1);
         match record::decode(record)? {
             Record::Offset(key, Some(value)) => {
-                if self.group(&key.group).is_none() {
-                    // Whoever commits without joining makes a group that only holds offsets.
-                    let group = ClassicGroup::new(key.group.detached(), None);
-                    self.classic.insert(group.id.clone(), group);
-                }
-                self.offsets.put(&key, &value);
+                self.make_group_for_offsets(&key.group);
+                let committed = CommittedOffset::of(&value);
+                self.offsets.put(&key.group, &key.topic, key.partition, committed);
+                self.pending.supersede(&key);
             }
-            Record::Offset(key, None) => self.offsets.remove(&key.group, &key.topic, key.partition),
+            Record::Offset(key, None) => {
+                self.offsets.remove(&key.group, &key.topic, key.partition);
+                self.pending.remove(&key.group, &key.topic, key.partition);
+            }
             Record::Group(id, Some(value)) => self.apply_group(&id, &value),
             Record::Group(id, None) => {
                 self.classic.remove(&id);
@@ -77,6 +80,14 @@ impl Groups {
             Record::Other => {}
         }
         Ok(())
+    }
+
+    /// Whoever commits without joining makes a group that only holds offsets.
+    pub(crate) fn make_group_for_offsets(&mut self, group: &Str) {
+        if self.group(group).is_none() {
+            let group = ClassicGroup::new(group.detached(), None);
+            self.classic.insert(group.id.clone(), group);
+        }
     }
 
     /// Takes over a later view of the cluster. Groups see what changed with the next heartbeat of any of their members.

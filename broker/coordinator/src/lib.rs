@@ -8,11 +8,13 @@
 //! The driver's loop, one task per partition:
 //!
 //! ```text
-//! load:   for each record and marker of the log: Replay::record, Replay::end_transaction; then on_loaded(now)
+//! load:   for each record and marker of the log: apply, apply_in_transaction, end_transaction; then on_loaded(now)
 //! loop:   a request or a due timer -> handle_x(..) / tick(now) -> actions
 //!         apply each of actions.records, before the next decision
 //!         append the records of one or more decisions as one batch
 //!         once they are committed, release actions.replies, in order (also those without records)
+//!         a commit of offsets in a transaction: append its records as the producer's, then apply_in_transaction
+//!         a marker: append it, then end_transaction
 //! error:  an append that failed or may have failed: answer nobody with success, throw the state away, load again
 //! unload: fail_all(NotCoordinator)
 //! ```
@@ -33,7 +35,6 @@ mod offsets;
 mod outcome;
 mod partition;
 mod record;
-mod replay;
 mod timers;
 
 pub use admission::{check_group_id, check_join_group};
@@ -43,10 +44,10 @@ pub use config::{GroupsConfig, MigrationPolicy};
 pub use consumer::check_consumer_group_heartbeat;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;
+pub use offsets::TransactionalCommit;
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
 pub use partition::partition_for;
 pub use record::{ApplyError, describe_record};
-pub use replay::Replay;
 
 #[cfg(test)]
 mod tests;

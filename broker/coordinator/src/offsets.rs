@@ -1,16 +1,21 @@
 //! Committed offsets: by group, topic and partition.
 //!
-//! Only [`Offsets::put`] and [`Offsets::remove`] change them, each for a record that is applied.
+//! Only [`Offsets::put`] and [`Offsets::remove`] change them, each for a record that is applied. What open transactions
+//! have committed stands apart, in [`pending`].
 
 mod commit;
 mod delete;
 mod expiry;
 mod fetch;
+pub(crate) mod pending;
+mod transactional;
+
+pub use transactional::TransactionalCommit;
 
 use ottla_protocol::{
     Str,
     ids::{Offset, TimestampMs, Uuid},
-    messages::{OffsetCommitKey, OffsetCommitValue},
+    messages::OffsetCommitValue,
 };
 use std::collections::BTreeMap;
 
@@ -26,6 +31,20 @@ pub(crate) struct CommittedOffset {
     pub(crate) expire_timestamp_ms: Option<TimestampMs>,
     /// Zero if the record is older than version 4.
     pub(crate) topic_id: Uuid,
+}
+
+impl CommittedOffset {
+    /// The value of a record, copied out of its batch.
+    pub(crate) fn of(value: &OffsetCommitValue) -> Self {
+        Self {
+            offset: value.offset,
+            leader_epoch: value.leader_epoch,
+            metadata: value.metadata.detached(),
+            commit_timestamp_ms: value.commit_timestamp,
+            expire_timestamp_ms: Some(value.expire_timestamp).filter(|timestamp| *timestamp != -1),
+            topic_id: value.topic_id,
+        }
+    }
 }
 
 /// The offsets of one group; no topic is without a partition.
@@ -47,18 +66,10 @@ impl Offsets {
         self.by_group.get(group)?.get(topic)?.get(&partition)
     }
 
-    /// Takes the value of a record, copied out of its batch.
-    pub(crate) fn put(&mut self, key: &OffsetCommitKey, value: &OffsetCommitValue) {
-        let committed = CommittedOffset {
-            offset: value.offset,
-            leader_epoch: value.leader_epoch,
-            metadata: value.metadata.detached(),
-            commit_timestamp_ms: value.commit_timestamp,
-            expire_timestamp_ms: Some(value.expire_timestamp).filter(|timestamp| *timestamp != -1),
-            topic_id: value.topic_id,
-        };
-        let topics = entry(&mut self.by_group, &key.group);
-        entry(topics, &key.topic).insert(key.partition, committed);
+    /// Takes what counts from now on.
+    pub(crate) fn put(&mut self, group: &Str, topic: &Str, partition: i32, committed: CommittedOffset) {
+        let topics = entry(&mut self.by_group, group);
+        entry(topics, topic).insert(partition, committed);
     }
 
     /// Takes a tombstone.

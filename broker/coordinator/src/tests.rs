@@ -11,3 +11,4 @@ mod offsets;
 mod rebalance;
 mod replay;
 mod static_members;
+mod transactions;

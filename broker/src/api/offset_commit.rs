@@ -25,31 +25,32 @@ const TOPIC_IDS_FROM: i16 = 10;
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let image = broker.image.load_full();
     let uses_ids = call.version >= TOPIC_IDS_FROM;
+    let topics = sorted(&image, request, uses_ids, |known| commit(broker, call.version, known));
+    OffsetCommitResponse {
+        topics: topics.await,
+        ..Default::default()
+    }
+}
+
+/// The answer for each topic of the request: `commit` gives the errors of those partitions that exist, in their order.
+pub(super) async fn sorted<Committed: Future<Output = Vec<i16>>>(
+    image: &MetadataImage,
+    request: OffsetCommitRequest,
+    uses_ids: bool,
+    commit: impl FnOnce(OffsetCommitRequest) -> Committed,
+) -> Vec<OffsetCommitResponseTopic> {
     let sorted: Vec<Sorted> = request
         .topics
         .iter()
-        .map(|topic| sort(&image, topic, uses_ids))
+        .map(|topic| sort(image, topic, uses_ids))
         .collect();
-    let known: Vec<OffsetCommitRequestTopic> = sorted.iter().filter_map(|topic| topic.known.clone()).collect();
-    let errors = match known.is_empty() {
+    let topics: Vec<OffsetCommitRequestTopic> = sorted.iter().filter_map(|topic| topic.known.clone()).collect();
+    let errors = match topics.is_empty() {
         true => Vec::new(),
-        false => {
-            commit(
-                broker,
-                call.version,
-                OffsetCommitRequest {
-                    topics: known,
-                    ..request
-                },
-            )
-            .await
-        }
+        false => commit(OffsetCommitRequest { topics, ..request }).await,
     };
     let mut errors = errors.into_iter();
-    OffsetCommitResponse {
-        topics: sorted.into_iter().map(|topic| topic.answer(&mut errors)).collect(),
-        ..Default::default()
-    }
+    sorted.into_iter().map(|topic| topic.answer(&mut errors)).collect()
 }
 
 /// A topic of the request, with what can be committed apart from what cannot.

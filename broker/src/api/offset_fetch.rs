@@ -31,7 +31,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
     if call.version >= BATCHED_FROM {
         let mut groups = Vec::new();
         for group in once(request.groups, |group| group.group_id.clone()) {
-            groups.push(fetch(broker, call.version, group).await);
+            groups.push(fetch(broker, call.version, group, request.require_stable).await);
         }
         return OffsetFetchResponse {
             groups,
@@ -48,7 +48,7 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetFet
         topics: request.topics.map(|topics| topics.into_iter().map(topic).collect()),
         ..Default::default()
     };
-    alone(fetch(broker, call.version, group).await)
+    alone(fetch(broker, call.version, group, request.require_stable).await)
 }
 
 /// The answer of the versions that know one group only.
@@ -71,7 +71,12 @@ fn alone(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
     }
 }
 
-async fn fetch(broker: &Broker, version: i16, mut request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+async fn fetch(
+    broker: &Broker,
+    version: i16,
+    mut request: OffsetFetchRequestGroup,
+    require_stable: bool,
+) -> OffsetFetchResponseGroup {
     let image = broker.image.load_full();
     let uses_ids = version >= TOPIC_IDS_FROM;
     let mut unknown = Vec::new();
@@ -88,9 +93,9 @@ async fn fetch(broker: &Broker, version: i16, mut request: OffsetFetchRequestGro
     }
     let group_id = request.group_id.clone();
     let asked = request.clone();
-    let looked = broker
-        .coordinators
-        .look(broker, &group_id, move |groups| groups.fetch_offsets(&asked));
+    let looked = broker.coordinators.look(broker, &group_id, move |groups| {
+        groups.fetch_offsets(&asked, require_stable)
+    });
     let mut response = match looked.await {
         Ok(response) => response,
         Err(error) => return refused(&request, version, error),

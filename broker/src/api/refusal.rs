@@ -1,6 +1,6 @@
 //! The one place where our errors become wire codes.
 
-use crate::partitions::ProduceFailure;
+use crate::{partitions::ProduceFailure, transactions::Joining};
 use ottla_protocol::{
     ErrorCode,
     records::{BatchError, ProduceError, compression::DecompressError, validate::RefusalReason},
@@ -46,6 +46,35 @@ pub(super) fn of_produce(failure: ProduceFailure) -> Refusal {
     }
 }
 
+/// Why the coordinator of a transaction does not let a batch be appended, in words that the client knows what to do with.
+pub(super) fn of_verification(error: ErrorCode, knows_abortable: bool, joining: Joining) -> Refusal {
+    use ErrorCode::{
+        ConcurrentTransactions, CoordinatorLoadInProgress, CoordinatorNotAvailable, InvalidProducerEpoch,
+        InvalidTxnState, NetworkException, NotCoordinator, NotEnoughReplicas, ProducerFenced, TransactionAbortable,
+    };
+    let code = match error {
+        // Clients try again, and do not look for another leader of the partition.
+        CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator | NetworkException => NotEnoughReplicas,
+        // Every day, where the last transaction is still being ended; older clients do not expect it here.
+        ConcurrentTransactions if joining == Joining::Check => NotEnoughReplicas,
+        TransactionAbortable if !knows_abortable => InvalidTxnState,
+        // Fatal for a producer, which may only have to abort.
+        ProducerFenced => InvalidProducerEpoch,
+        error => error,
+    };
+    let message = match error {
+        InvalidTxnState | TransactionAbortable => "the partition is not part of the transaction".to_owned(),
+        error => format!(
+            "whether the partition is part of the transaction is not known: {}",
+            error.name()
+        ),
+    };
+    Refusal {
+        message: Some(message),
+        ..Refusal::of(code)
+    }
+}
+
 fn invalid(error: &ProduceError) -> ErrorCode {
     match error {
         ProduceError::Batch(BatchError::CrcMismatch { .. } | BatchError::Truncated { .. }) => ErrorCode::CorruptMessage,
@@ -66,13 +95,16 @@ fn invalid(error: &ProduceError) -> ErrorCode {
     }
 }
 
-fn not_appended(error: &AppendError) -> ErrorCode {
+/// Why the log did not take it.
+pub(crate) fn not_appended(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::DuplicateSequence { .. } => ErrorCode::DuplicateSequenceNumber,
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
-        AppendError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::InvalidTransactionState { .. } | AppendError::NotInTransaction { .. } => {
+            ErrorCode::InvalidTxnState
+        }
         AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
         AppendError::InvalidBatch(_) | AppendError::Empty => ErrorCode::InvalidRecord,
         AppendError::UnexpectedOffset { .. } => ErrorCode::CorruptMessage,

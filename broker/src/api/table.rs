@@ -38,8 +38,13 @@ impl Call {
 /// An answer that comes later.
 pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Option<Reply>, Refused>> + Send>>;
 
+/// A request whose beginning itself has to wait.
+pub(crate) type Deferred = Pin<Box<dyn Future<Output = Result<Begun, Refused>> + Send>>;
+
 /// What became of a request when it was begun.
 pub(crate) enum Begun {
+    /// What has to be done in the order of the requests is not done yet: nothing behind it may begin before.
+    Deferred(Deferred),
     Answered(Reply),
     /// Produce with acks=0 has no answer at all.
     NoAnswer,
@@ -168,6 +173,18 @@ pub(crate) static TABLE: &[Entry] = &[
         2..=4,
         OffsetForLeaderEpochRequest,
         offset_for_leader_epoch::handle
+    ),
+    later!(
+        WriteTxnMarkers,
+        1..=2,
+        WriteTxnMarkersRequest,
+        write_txn_markers::handle
+    ),
+    later!(
+        TxnOffsetCommit,
+        0..=6,
+        TxnOffsetCommitRequest,
+        txn_offset_commit::handle
     ),
     now!(DescribeAcls, 1..=3, DescribeAclsRequest, describe_acls::handle),
     now!(DescribeConfigs, 1..=4, DescribeConfigsRequest, describe_configs::handle),

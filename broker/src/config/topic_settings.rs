@@ -5,7 +5,7 @@ use ottla_protocol::{
     records::{Codec, Compression, ProduceRules, TimestampType, TopicCompression},
 };
 use ottla_replication::config::{
-    CompressionType, ConfigValues, Layers, TimestampType as ConfiguredTimestamp, TopicConfig,
+    CompressionType, ConfigValues, Layers, TimestampType as ConfiguredTimestamp, TopicConfig, Value,
 };
 use ottla_storage::LogConfig;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(crate) struct TopicSettings {
     pub(crate) topic: TopicConfig,
     /// `producer.id.expiration.ms`, a broker key.
     pub(crate) producer_id_expiration_ms: i64,
+    /// `transaction.partition.verification.enable`, a broker key.
+    pub(crate) verifies_transactions: bool,
 }
 
 impl TopicSettings {
@@ -28,6 +30,8 @@ impl TopicSettings {
         Self {
             topic: TopicConfig::resolve(overrides, layers),
             producer_id_expiration_ms: layers.broker_number("producer.id.expiration.ms"),
+            verifies_transactions: layers.broker_value("transaction.partition.verification.enable")
+                != Some(Value::Boolean(false)),
         }
     }
 
@@ -60,8 +64,8 @@ impl TopicSettings {
         }
     }
 
-    /// What a producer's batch is held against.
-    pub(crate) fn produce_rules(&self, now_ms: TimestampMs, allow_zstd: bool) -> ProduceRules {
+    /// What a producer's batch is held against, apart from what its request allows.
+    pub(crate) fn produce_rules(&self, now_ms: TimestampMs) -> ProduceRules {
         let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
         ProduceRules {
             max_message_bytes: size(self.topic.max_message_bytes),
@@ -75,9 +79,8 @@ impl TopicSettings {
             now_ms,
             is_compacted: self.topic.cleanup_policy.compact,
             compression: self.compression(),
-            // Transactions are not served yet: no producer can have begun one.
             allow_transactional: false,
-            allow_zstd,
+            allow_zstd: false,
             inspect_all: false,
         }
     }

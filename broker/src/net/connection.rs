@@ -13,7 +13,7 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    api::table::{self, Begun, Waiting},
+    api::table::{self, Begun, Deferred, Waiting},
     broker::Broker,
 };
 use bytes::Bytes;
@@ -90,6 +90,8 @@ enum Wake {
     /// What is to be sent next has been brought into memory.
     Warm(io::Result<()>),
     Answered(Result<Option<Reply>, table::Refused>),
+    /// The request that held up those behind it has begun.
+    Begun(Result<Begun, table::Refused>),
     Deadline,
     Stop,
 }
@@ -101,6 +103,8 @@ pub(crate) struct Connection {
     input: Input,
     output: Output,
     in_flight: VecDeque<Slot>,
+    /// The request behind those in flight whose beginning has to wait; nothing behind it is begun.
+    deferred: Option<Deferred>,
     /// Bytes of the answers in flight that are ready.
     ready_bytes: usize,
     pace: Pace,
@@ -121,6 +125,7 @@ impl Connection {
             input: Input::new(limit),
             output: Output::default(),
             in_flight: VecDeque::new(),
+            deferred: None,
             ready_bytes: 0,
             pace,
             warming: None,
@@ -139,7 +144,12 @@ impl Connection {
                 Wake::Warm(Ok(())) => self.pace.taken(Instant::now()),
                 Wake::Warm(Err(error)) => return error.into(),
                 Wake::Answered(Ok(frame)) => self.take_answer(frame),
-                Wake::Answered(Err(refused)) => return refused.into(),
+                Wake::Begun(Ok(begun)) => {
+                    if let Err(closed) = self.take(begun) {
+                        return closed;
+                    }
+                }
+                Wake::Answered(Err(refused)) | Wake::Begun(Err(refused)) => return refused.into(),
                 Wake::Deadline => return self.closed_at_deadline(),
                 Wake::Stop => return Closed::Stopping,
             }
@@ -167,7 +177,7 @@ impl Connection {
             }
         }
         self.input.release();
-        match self.has_ended && self.in_flight.is_empty() && self.output.is_empty() {
+        match self.has_ended && !self.owes_answer() && self.output.is_empty() {
             true => Err(Closed::ByClient),
             false => Ok(()),
         }
@@ -187,8 +197,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether something has been asked that has no answer yet.
+    fn owes_answer(&self) -> bool {
+        !self.in_flight.is_empty() || self.deferred.is_some()
+    }
+
     fn has_room(&self) -> bool {
-        self.in_flight.len() < MAX_IN_FLIGHT && self.output.len_bytes() + self.ready_bytes < MAX_OUTPUT_BYTES
+        self.deferred.is_none()
+            && self.in_flight.len() < MAX_IN_FLIGHT
+            && self.output.len_bytes() + self.ready_bytes < MAX_OUTPUT_BYTES
     }
 
     /// Takes what the socket has; says whether something came.
@@ -231,7 +248,19 @@ impl Connection {
     }
 
     fn begin(&mut self, frame: Bytes) -> Result<(), Closed> {
-        let slot = match table::begin(&self.broker, &self.peer, frame)? {
+        let begun = table::begin(&self.broker, &self.peer, frame)?;
+        self.take(begun)
+    }
+
+    fn take(&mut self, begun: Begun) -> Result<(), Closed> {
+        let slot = match begun {
+            Begun::Deferred(mut deferred) => match poll_once(deferred.as_mut()) {
+                Poll::Ready(begun) => return self.take(begun?),
+                Poll::Pending => {
+                    self.deferred = Some(deferred);
+                    return Ok(());
+                }
+            },
             Begun::Answered(frame) => Slot::Ready(Some(frame)),
             Begun::NoAnswer => Slot::Ready(None),
             Begun::Waiting(mut waiting) => match poll_once(waiting.as_mut()) {
@@ -276,7 +305,7 @@ impl Connection {
     fn owed(&self) -> Owed {
         if !self.output.is_empty() {
             Owed::Taking
-        } else if self.input.len_bytes() > 0 && self.in_flight.is_empty() {
+        } else if self.input.len_bytes() > 0 && !self.owes_answer() {
             Owed::Frame {
                 received: self.input.len_bytes(),
             }
@@ -298,10 +327,12 @@ impl Connection {
         let reads = self.has_room() && !self.has_ended;
         let warms = self.warming.is_some();
         let writes = !self.output.is_empty() && !warms;
-        let waits_for_answer = !self.in_flight.is_empty();
+        let (waits_for_answer, is_deferred) = (self.owes_answer(), self.deferred.is_some());
+        let has_in_flight = !self.in_flight.is_empty();
         tokio::select! {
             biased;
-            answer = front_answer(&mut self.in_flight), if waits_for_answer => Wake::Answered(answer),
+            answer = front_answer(&mut self.in_flight), if has_in_flight => Wake::Answered(answer),
+            begun = begun(&mut self.deferred), if is_deferred => Wake::Begun(begun),
             warmed = warmed(&mut self.warming), if warms => Wake::Warm(warmed),
             _ = self.stream.readable(), if reads => Wake::Socket,
             _ = self.stream.writable(), if writes => Wake::Socket,
@@ -326,6 +357,16 @@ async fn warmed(warming: &mut Option<Pin<Box<dyn Future<Output = io::Result<()>>
     };
     *warming = None;
     result
+}
+
+/// Ends when the request that holds up those behind it has begun.
+async fn begun(deferred: &mut Option<Deferred>) -> Result<Begun, table::Refused> {
+    let begun = match deferred {
+        Some(beginning) => beginning.await,
+        None => std::future::pending().await,
+    };
+    *deferred = None;
+    begun
 }
 
 async fn front_answer(in_flight: &mut VecDeque<Slot>) -> Result<Option<Reply>, table::Refused> {

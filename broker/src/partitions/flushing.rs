@@ -162,56 +162,12 @@ impl Partition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::TopicSettings,
-        log_store::{Directory, Home, Purpose},
-    };
+    use crate::partitions::testing::partition;
     use ottla_protocol::{
-        ids::{LeaderEpoch, Uuid},
+        ids::LeaderEpoch,
         records::{BatchBuilder, NewRecord},
     };
-    use ottla_replication::config::{ConfigValues, Layers};
-    use ottla_storage::{Append, AppendOrigin, Log, LogDir, LogOptions, disk::RealDisk};
-    use std::{
-        fs,
-        path::{Path, PathBuf},
-    };
-
-    /// A partition in a folder of its own, removed when this is dropped.
-    struct Fixture {
-        partition: Arc<Partition>,
-        dir: PathBuf,
-    }
-
-    impl Drop for Fixture {
-        fn drop(&mut self) {
-            // What cannot be removed stays; the test has its verdict already.
-            let _ = fs::remove_dir_all(&self.dir);
-        }
-    }
-
-    fn partition(configs: &[(&str, &str)]) -> Fixture {
-        let dir = std::env::temp_dir().join(format!("ottla-flushing-{}", uuid::Uuid::new_v4()));
-        let log = Log::open(Arc::new(RealDisk::new()), &dir, &LogOptions::default()).expect("a new log");
-        let overrides: ConfigValues = configs
-            .iter()
-            .map(|(key, value)| ((*key).into(), (*value).into()))
-            .collect();
-        let settings = TopicSettings::resolve(&overrides, Layers::defaults());
-        let partition = Partition::new("t".into(), Uuid::ZERO, 0, home(log, &dir), Arc::new(settings));
-        let partition = Arc::new(partition);
-        Fixture { partition, dir }
-    }
-
-    fn home(log: Log, path: &Path) -> Home {
-        let purpose = Purpose {
-            holds_topics: true,
-            holds_metadata: false,
-        };
-        let opened = LogDir::open(Arc::new(RealDisk::new()), path).expect("a directory");
-        let dir = Arc::new(Directory::online(opened, purpose, Arc::default()));
-        Home { log, dir }
-    }
+    use ottla_storage::{Append, AppendOrigin, TransactionCheck};
 
     fn append(partition: &Arc<Partition>) -> Option<FlushWait> {
         let mut batch = BatchBuilder::new();
@@ -222,6 +178,7 @@ mod tests {
             origin: AppendOrigin::Client,
             now_ms: 1,
             log_append_time: None,
+            transaction: TransactionCheck::Skipped,
         };
         partition.append(append).expect("room").flush
     }

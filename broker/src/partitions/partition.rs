@@ -16,11 +16,10 @@ use ottla_protocol::{
         fetch_request::FetchPartition,
         fetch_response::{AbortedTransaction, PartitionData},
     },
-    records::{ProduceError, validate_produce},
 };
 use ottla_storage::{
     Append, AppendError, AppendOrigin, Appended, DeleteRecordsError, Log, ReadError, Records, StorageError,
-    TopicPartition, disk::without_waiting,
+    TopicPartition, TransactionCheck, disk::without_waiting,
 };
 use std::{
     ops::Deref,
@@ -66,15 +65,6 @@ pub(crate) struct Placed {
     pub(crate) appended: Appended,
     /// It counts only when it is on disk: wait for that before anybody is told.
     pub(crate) flush: Option<FlushWait>,
-}
-
-/// Why a produce to one partition failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ProduceFailure {
-    #[error(transparent)]
-    Invalid(#[from] ProduceError),
-    #[error(transparent)]
-    NotAppended(#[from] AppendError),
 }
 
 /// What a consumer must skip (KIP-98), as the wire has it.
@@ -232,24 +222,6 @@ impl Partition {
         }
     }
 
-    /// Checks and appends what a producer sent.
-    ///
-    /// # Errors
-    /// Nothing was appended.
-    pub(crate) fn produce(self: &Arc<Self>, records: Bytes, allow_zstd: bool) -> Result<Placed, ProduceFailure> {
-        let now_ms = crate::clock::now_ms();
-        let settings = self.settings.load();
-        let validated = validate_produce(records, &settings.produce_rules(now_ms, allow_zstd))?;
-        let append = Append {
-            batches: &validated.batch,
-            leader_epoch: self.leader().1,
-            origin: AppendOrigin::Client,
-            now_ms,
-            log_append_time: validated.log_append_time,
-        };
-        Ok(self.append(append)?)
-    }
-
     /// Appends, and lets every fetch that waits know: at once, or when it is on disk.
     ///
     /// # Errors
@@ -306,6 +278,7 @@ impl Partition {
         self: &Arc<Self>,
         batches: &[u8],
         now_ms: TimestampMs,
+        transaction: TransactionCheck,
     ) -> Result<Appended, AppendError> {
         let placed = self.append(Append {
             batches,
@@ -313,6 +286,7 @@ impl Partition {
             origin: AppendOrigin::Coordinator,
             now_ms,
             log_append_time: None,
+            transaction,
         })?;
         Ok(placed.appended)
     }

@@ -8,6 +8,9 @@
 //! shard, which loads what is in the log. So there is no state that the log does not bear out.
 
 mod log;
+mod transactions;
+
+pub(crate) use transactions::Producer;
 
 use crate::{
     clock::now_ms,
@@ -52,6 +55,8 @@ type Answer = oneshot::Sender<Result<Reply, ErrorCode>>;
 enum Command {
     Decide(Decide, Answer),
     Look(Look),
+    Commit(transactions::Commit),
+    End(transactions::End),
 }
 
 /// Topics that are gone and whose offsets the shard has not forgotten yet.
@@ -310,7 +315,7 @@ impl Shard {
             self.take(actions, &mut write);
         }
         for command in commands {
-            self.obey(command, &mut write);
+            self.obey(command, &mut write)?;
             if write.bytes >= BYTES_PER_WRITE {
                 self.finish(std::mem::take(&mut write))?;
             }
@@ -318,7 +323,7 @@ impl Shard {
         self.finish(write)
     }
 
-    fn obey(&mut self, command: Command, write: &mut Write) {
+    fn obey(&mut self, command: Command, write: &mut Write) -> Result<(), ErrorCode> {
         match command {
             Command::Decide(decide, answer) => {
                 self.tickets += 1;
@@ -329,7 +334,17 @@ impl Shard {
                 self.take(actions, write);
             }
             Command::Look(look) => write.releases.push(look(&self.groups)),
+            // The log may refuse them: what was decided before must not be refused with them.
+            Command::Commit(commit) => {
+                self.finish(std::mem::take(write))?;
+                self.commit(commit)?;
+            }
+            Command::End(end) => {
+                self.finish(std::mem::take(write))?;
+                self.end_transaction(end)?;
+            }
         }
+        Ok(())
     }
 
     /// Makes a decision true here. It is told to nobody before it is in the log.
@@ -357,7 +372,7 @@ impl Shard {
     /// Nothing was appended, though it has been applied: the shard must end.
     fn finish(&mut self, write: Write) -> Result<(), ErrorCode> {
         if !write.records.is_empty() {
-            let appended = log::append(&self.partition, &write.records);
+            let appended = log::append(&self.partition, &write.records, None);
             let end_offset = appended.map_err(|error| {
                 // What is wrong with the disk its directory has said.
                 tracing::debug!(partition = self.partition.index, %error, "the groups cannot be written");

@@ -27,7 +27,9 @@ use ottla_replication::{
     image::{MetadataImage, Position},
     quorum::{Actions, Event, Quorum, QuorumError, control_batch, metadata_batch},
 };
-use ottla_storage::{Append, AppendError, AppendOrigin, Log, ReadError, RetentionError, SyncError, TruncateError};
+use ottla_storage::{
+    Append, AppendError, AppendOrigin, Log, ReadError, RetentionError, SyncError, TransactionCheck, TruncateError,
+};
 use parking_lot::Mutex;
 use std::{io, path::PathBuf};
 
@@ -141,6 +143,7 @@ impl MetadataLog {
             origin: AppendOrigin::Coordinator,
             now_ms,
             log_append_time: None,
+            transaction: TransactionCheck::Skipped,
         })?;
         self.snapshots.note(batch.len());
         Ok(Position {

@@ -8,7 +8,8 @@ use ottla_protocol::records::batch::{HEADER_BYTES, batches, set_base_offset, set
 use ottla_protocol::records::{BatchError, BatchHeader};
 
 use super::{Appender, Log};
-use crate::producer_state::{AppendOrigin, AppendedBatch, ProducerBatch, Rejection};
+use crate::producer_state::verification::{TransactionCheck, VerificationGuard, VerificationRequest};
+use crate::producer_state::{AppendOrigin, AppendedBatch, ProducerBatch, Rejection, Terms};
 
 /// What to append.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub struct Append<'a> {
     pub now_ms: TimestampMs,
     /// Under LogAppendTime: the timestamp for every batch.
     pub log_append_time: Option<TimestampMs>,
+    /// What is known of the transaction that the batches are part of, or end.
+    pub transaction: TransactionCheck,
 }
 
 /// Where an append ended up.
@@ -88,6 +91,13 @@ pub enum AppendError {
     /// A batch outside of the transaction that its producer has open (INVALID_TXN_STATE).
     #[error("producer {producer_id} has a transaction open, the batch is not part of one")]
     InvalidTransactionState {
+        /// Who.
+        producer_id: ProducerId,
+    },
+    /// The first records of a transaction whose coordinator does not know that this log is part of it, or has ended it
+    /// since it said so (INVALID_TXN_STATE).
+    #[error("the batch of producer {producer_id} is not part of an ongoing transaction")]
+    NotInTransaction {
         /// Who.
         producer_id: ProducerId,
     },
@@ -166,10 +176,14 @@ impl Log {
             log_append_time: append.log_append_time,
             is_duplicate: false,
         };
+        let terms = Terms {
+            origin: append.origin,
+            transaction: append.transaction,
+        };
         if append.origin != AppendOrigin::Replica
-            && let Err((batch, rejection)) = appender.producers.check(batches, append.origin)
+            && let Err((batch, rejection)) = appender.producers.check(batches, terms)
         {
-            let original = refuse(&batch.header, rejection)?;
+            let original = original_of(&batch.header, rejection)?;
             appended.base_offset = original.base_offset();
             appended.last_offset = original.last_offset;
             appended.log_append_time = append.log_append_time.and(Some(original.timestamp));
@@ -180,6 +194,20 @@ impl Log {
         copy(appender, append, batches)?;
         self.make_known(appender, append, batches);
         Ok(appended)
+    }
+
+    /// Whether the producer's coordinator has to be asked before its records are appended: the guard to show then in
+    /// [`TransactionCheck::Verified`], or `None` where the log says that the transaction is ongoing.
+    ///
+    /// # Errors
+    /// Nothing of the producer may be appended: its epoch is out of date, or the log is offline.
+    pub fn begin_verification(&self, request: &VerificationRequest) -> Result<Option<VerificationGuard>, AppendError> {
+        let mut appender = self.appender.lock();
+        if self.is_offline() {
+            return Err(AppendError::Offline);
+        }
+        let begun = appender.producers.begin_verification(request);
+        begun.map_err(|rejection| refused(request.producer_id, request.producer_epoch, rejection))
     }
 
     /// Indexes the batches that were copied, and shows them to readers.
@@ -239,10 +267,19 @@ fn plan(append: &Append<'_>, log_end_offset: Offset, planned: &mut Vec<ProducerB
 }
 
 /// The original of a batch that was sent again; any other rejection is an error.
-fn refuse(header: &BatchHeader, rejection: Rejection) -> Result<AppendedBatch, AppendError> {
-    let producer_id = header.producer_id;
-    Err(match rejection {
-        Rejection::Duplicate(original) => return Ok(original),
+fn original_of(header: &BatchHeader, rejection: Rejection) -> Result<AppendedBatch, AppendError> {
+    match rejection {
+        Rejection::Duplicate(original) => Ok(original),
+        rejection => Err(refused(header.producer_id, header.producer_epoch, rejection)),
+    }
+}
+
+fn refused(producer_id: ProducerId, epoch: ProducerEpoch, rejection: Rejection) -> AppendError {
+    match rejection {
+        Rejection::Duplicate(AppendedBatch { last_sequence, .. }) => AppendError::DuplicateSequence {
+            producer_id,
+            last_sequence,
+        },
         Rejection::DuplicateOfForgotten { last_sequence } => AppendError::DuplicateSequence {
             producer_id,
             last_sequence,
@@ -258,11 +295,12 @@ fn refuse(header: &BatchHeader, rejection: Rejection) -> Result<AppendedBatch, A
         Rejection::InvalidProducerEpoch { current } => AppendError::InvalidProducerEpoch {
             producer_id,
             current,
-            epoch: header.producer_epoch,
+            epoch,
         },
         Rejection::TransactionIsOpen => AppendError::InvalidTransactionState { producer_id },
+        Rejection::NotVerified => AppendError::NotInTransaction { producer_id },
         Rejection::CoordinatorFenced { current } => AppendError::TransactionCoordinatorFenced { producer_id, current },
-    })
+    }
 }
 
 /// Copies the batches to the end of the active segment, each with its offset, epoch and append time.

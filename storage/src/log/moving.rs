@@ -1,13 +1,15 @@
 //! Copying a log into another directory while it is in use, and giving it over to the copy.
 //!
-//! A copy has the same batches at the same offsets. What it lacks of the log's state, producers whose batches are gone,
-//! comes with the last step, in which nothing is appended, cut or compacted.
+//! A copy has the same batches at the same offsets. What it lacks of the log's state, producers whose batches are gone
+//! and those that wait for their coordinator's word, comes with the last step, in which nothing is appended, cut or
+//! compacted.
 
 use std::sync::atomic::Ordering;
 
 use ottla_protocol::ids::{LeaderEpoch, Offset, TimestampMs};
 
 use super::{Append, AppendError, Log, ReadError, TruncateError};
+use crate::producer_state::verification::{TransactionCheck, Verifications};
 use crate::producer_state::{AppendOrigin, snapshot};
 
 /// Why a copy does not go on.
@@ -73,6 +75,7 @@ fn append(target: &Log, batches: &[u8], now_ms: TimestampMs) -> Result<(), Appen
         origin: AppendOrigin::Replica,
         now_ms,
         log_append_time: None,
+        transaction: TransactionCheck::Skipped,
     });
     if is_too_large {
         target.set_config(config);
@@ -105,17 +108,26 @@ pub fn cut_to(source: &Log, target: &Log, now_ms: TimestampMs) -> Result<(), Tru
 
 impl Log {
     /// Has `take_over` do the last step while nothing is appended, cut or compacted here; reads go on. It gets the
-    /// producers as a snapshot. If it succeeds, this log takes no changes any more.
+    /// producers as a snapshot, and who of them waits. If it succeeds, this log takes no changes any more.
     ///
     /// # Errors
     /// Those of `take_over`: the log goes on.
-    pub(crate) fn hand_over<T, E>(&self, take_over: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn hand_over<T, E>(
+        &self,
+        take_over: impl FnOnce(&[u8], &Verifications) -> Result<T, E>,
+    ) -> Result<T, E> {
         let _compacting = self.compacting.lock();
         let _round = self.syncing.lock();
         let _sealing = self.sealing.lock();
         let appender = self.appender.lock();
-        let taken = take_over(&snapshot::encode(&appender.producers))?;
+        let snapshot = snapshot::encode(&appender.producers);
+        let taken = take_over(&snapshot, appender.producers.verifications())?;
         self.is_closed.store(true, Ordering::Release);
         Ok(taken)
+    }
+
+    /// Has the producers wait here that waited in the log that this one takes the place of.
+    pub(crate) fn adopt_verifications(&self, verifications: &Verifications) {
+        self.appender.lock().producers.adopt(verifications.clone());
     }
 }

@@ -10,6 +10,7 @@ use super::*;
 use crate::compaction::{CompactionError, CompactionRequest, CompactionStats};
 use crate::disk::RealDisk;
 use crate::producer_state::AppendOrigin;
+use crate::producer_state::verification::TransactionCheck;
 use crate::recovery::{Damage, DamageKind};
 use crate::testing::{Scratch, scratch};
 
@@ -20,6 +21,7 @@ mod crash_model;
 mod cutting;
 mod failing;
 mod faults;
+mod live_transactions;
 mod lookups;
 mod model;
 mod open_files;
@@ -28,6 +30,7 @@ mod reading;
 mod rolling;
 mod threads;
 mod torn;
+mod transactions;
 
 fn small_config() -> LogConfig {
     LogConfig {
@@ -85,6 +88,7 @@ fn client(batches: &[u8]) -> Append<'_> {
         origin: AppendOrigin::Client,
         now_ms: 1_000,
         log_append_time: None,
+        transaction: TransactionCheck::Skipped,
     }
 }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::disk::RealDisk;
 use crate::log::Append;
 use crate::producer_state::AppendOrigin;
+use crate::producer_state::verification::TransactionCheck;
 use crate::testing::scratch;
 
 fn open(path: &Path) -> LogDir {
@@ -27,6 +28,7 @@ fn append(log: &Log) {
         origin,
         now_ms: 1_000,
         log_append_time: None,
+        transaction: TransactionCheck::Skipped,
     })
     .unwrap();
 }

@@ -118,7 +118,72 @@ fn a_marker_that_compaction_has_emptied_still_tells_the_epoch() {
     late.producer_epoch = ProducerEpoch(3);
     assert!(
         state
-            .check(&[ProducerBatch::new(late, &[], 11)], AppendOrigin::Replica)
+            .check(
+                &[ProducerBatch::new(late, &[], 11)],
+                Terms {
+                    origin: AppendOrigin::Replica,
+                    transaction: TransactionCheck::Skipped
+                }
+            )
             .is_err()
     );
+}
+
+fn marker_of(state: &mut ProducerState, id: i64, timestamp: TimestampMs) {
+    let marker = EndTransactionMarker {
+        is_commit: true,
+        coordinator_epoch: 0,
+    };
+    let bytes = end_transaction_batch(marker, ProducerId(id), ProducerEpoch(0), timestamp);
+    let header = BatchHeader::parse(&bytes).unwrap();
+    state.apply(&ProducerBatch::new(header, &bytes, id));
+}
+
+#[test]
+fn of_too_many_producers_those_silent_longest_are_forgotten() {
+    let mut state = ProducerState::default();
+    // In the order of their ids, but for one with an open transaction, which is the most silent of all.
+    apply(&mut state, 7, 0, 1, -900);
+    for id in 0..PRODUCERS_MAX as i64 {
+        marker_of(&mut state, 1_000 + id, 5_000 + id);
+    }
+    let first_idle_at = |state: &ProducerState| state.describe()[1].producer_id;
+    assert_eq!(state.count(), PRODUCERS_MAX - FORGOTTEN_AT_ONCE + 1);
+    assert_eq!(first_idle_at(&state), ProducerId(1_000 + FORGOTTEN_AT_ONCE as i64));
+    assert_eq!(state.describe()[0].current_txn_start_offset, Some(-900));
+    // A producer that is known takes no room.
+    let before = state.count();
+    marker_of(&mut state, 1_000 + FORGOTTEN_AT_ONCE as i64, 0);
+    assert_eq!(state.count(), before);
+}
+
+#[test]
+fn producers_that_are_silent_as_long_as_each_other_are_not_all_forgotten() {
+    let mut state = ProducerState::default();
+    for id in 0..=PRODUCERS_MAX as i64 {
+        marker_of(&mut state, id, 5);
+    }
+    assert_eq!(state.count(), PRODUCERS_MAX - FORGOTTEN_AT_ONCE + 1);
+}
+
+#[test]
+fn those_who_wait_are_bounded() {
+    let mut state = ProducerState::default();
+    let mut ask = |id: i64| {
+        let request = VerificationRequest {
+            producer_id: ProducerId(id),
+            producer_epoch: ProducerEpoch(0),
+            first_sequence: 0,
+            bumps_epochs: false,
+            now_ms: 0,
+        };
+        state.begin_verification(&request).unwrap().unwrap()
+    };
+    let first = ask(0);
+    for id in 1..10_000 {
+        ask(id);
+    }
+    assert_eq!(ask(0), first);
+    ask(10_000);
+    assert_ne!(ask(0), first, "it gave way");
 }

@@ -72,7 +72,7 @@ impl Groups {
         }
     }
 
-    fn commit_topic(
+    pub(super) fn commit_topic(
         &self,
         request: &OffsetCommitRequest,
         topic: &OffsetCommitRequestTopic,
@@ -100,6 +100,36 @@ impl Groups {
             });
         }
         answered
+    }
+
+    /// Whether whoever commits in a transaction may: the same, but a rebalance need not have ended, and a producer that
+    /// does not say whom it commits for, as old ones cannot, is believed.
+    pub(super) fn check_transactional_commit(
+        &self,
+        request: &OffsetCommitRequest,
+    ) -> Result<CommitRule<'_>, ErrorCode> {
+        if request.group_id.len() > MAX_NAME_BYTES {
+            return Err(ErrorCode::InvalidGroupId);
+        }
+        let generation = request.generation_id_or_member_epoch;
+        if let Some(group) = self.consumer.get(&request.group_id) {
+            return group.commit_rule(&request.member_id, generation, i16::MAX);
+        }
+        let Some(group) = self.classic.get(&request.group_id) else {
+            return match generation < 0 {
+                true => Ok(CommitRule::Any),
+                false => Err(ErrorCode::GroupIdNotFound),
+            };
+        };
+        let is_anonymous = request.member_id.is_empty() && request.group_instance_id.is_none();
+        if generation < 0 && (group.is_empty() || is_anonymous) {
+            return Ok(CommitRule::Any);
+        }
+        group.check_member(&request.member_id, request.group_instance_id.as_ref())?;
+        match generation == group.generation {
+            true => Ok(CommitRule::Any),
+            false => Err(ErrorCode::IllegalGeneration),
+        }
     }
 
     fn is_metadata_too_long(&self, partition: &OffsetCommitRequestPartition) -> bool {
@@ -161,7 +191,7 @@ fn commit_record(
 }
 
 /// The answer that gives `error` for every partition.
-fn refused(request: &OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse {
+pub(super) fn refused(request: &OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse {
     let partition = |partition: &OffsetCommitRequestPartition| OffsetCommitResponsePartition {
         partition_index: partition.partition_index,
         error_code: error as i16,

@@ -17,6 +17,7 @@ use ottla_protocol::{
         offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic},
     },
 };
+use std::collections::BTreeSet;
 
 impl Groups {
     /// Decides an OffsetDelete: offsets of topics that the group subscribes to stay.
@@ -72,7 +73,9 @@ impl Groups {
             } else {
                 ErrorCode::None
             };
-            if !is_in_use && self.offsets.find(group.id(), &topic.name, index).is_some() {
+            let is_there = self.offsets.find(group.id(), &topic.name, index).is_some()
+                || self.pending.has(group.id(), &topic.name, index);
+            if !is_in_use && is_there {
                 records.push(record::offset_tombstone(group.id(), &topic.name, index));
             }
             answered.partitions.push(OffsetDeleteResponsePartition {
@@ -87,16 +90,21 @@ impl Groups {
     pub fn on_topics_deleted(&mut self, topics: &[(Str, Uuid)]) -> Actions {
         let mut records = Vec::new();
         for group in self.groups().map(AnyGroup::id) {
-            let Some(offsets) = self.offsets.of_group(group) else {
-                continue;
-            };
+            let mut gone = BTreeSet::new();
             for (name, id) in topics {
-                for (partition, committed) in offsets.get(name).into_iter().flatten() {
+                let offsets = self.offsets.of_group(group).and_then(|offsets| offsets.get(name));
+                for (partition, committed) in offsets.into_iter().flatten() {
                     if committed.topic_id.is_zero() || committed.topic_id == *id {
-                        records.push(record::offset_tombstone(group, name, *partition));
+                        gone.insert((name, *partition));
                     }
                 }
+                let pending = self.pending.of_topic(group, name, *id);
+                gone.extend(pending.map(|partition| (name, partition)));
             }
+            let tombstones = gone
+                .into_iter()
+                .map(|(name, partition)| record::offset_tombstone(group, name, partition));
+            records.extend(tombstones);
         }
         self.decided(Actions {
             records,

@@ -27,7 +27,9 @@ impl Groups {
         for group in self.groups() {
             let all_expired = self.expire_offsets_of(group, now, actions);
             let is_joined = matches!(group, AnyGroup::Classic(classic) if !classic.pending_joins.is_empty());
-            if all_expired && group.is_empty() && !is_joined {
+            // A marker may still bring offsets.
+            let is_open = self.pending.is_open(group.id());
+            if all_expired && group.is_empty() && !is_joined && !is_open {
                 actions.records.extend(group.tombstones());
             }
         }
@@ -46,7 +48,8 @@ impl Groups {
         for (topic, partitions) in offsets {
             let is_in_use = group.is_subscribed_to(topic);
             for (partition, committed) in partitions {
-                if !is_in_use && self.is_expired(committed, ages, now) {
+                let is_pending = self.pending.has(group.id(), topic, *partition);
+                if !is_in_use && !is_pending && self.is_expired(committed, ages, now) {
                     let tombstone = record::offset_tombstone(group.id(), topic, *partition);
                     actions.records.push(tombstone);
                 } else {

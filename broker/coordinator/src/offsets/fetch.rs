@@ -3,7 +3,7 @@
 use super::{CommittedOffset, GroupOffsets};
 use crate::groups::Groups;
 use ottla_protocol::{
-    Str,
+    ErrorCode, Str,
     ids::Uuid,
     messages::{
         offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics},
@@ -17,7 +17,8 @@ impl Groups {
     ///
     /// No commit, an unknown group and a commit for an earlier topic of the same name all read as offset -1. Whoever
     /// says that it is a member of a consumer group must be one, in its epoch; else the answer is only an error.
-    pub fn fetch_offsets(&self, request: &OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    /// `require_stable`: a partition for which a transaction has offsets pending gets UNSTABLE_OFFSET_COMMIT (KIP-447).
+    pub fn fetch_offsets(&self, request: &OffsetFetchRequestGroup, require_stable: bool) -> OffsetFetchResponseGroup {
         if let Some(group) = self.consumer.get(&request.group_id)
             && let Err(error) = group.check_fetch(request.member_id.as_ref(), request.member_epoch)
         {
@@ -28,14 +29,30 @@ impl Groups {
             };
         }
         let offsets = self.offsets.of_group(&request.group_id);
-        let topics = match &request.topics {
+        let mut topics = match &request.topics {
             Some(topics) => topics.iter().map(|topic| fetch_topic(offsets, topic)).collect(),
             None => offsets.map(all_topics).unwrap_or_default(),
         };
+        if require_stable && self.pending.is_open(&request.group_id) {
+            self.mark_unstable(&request.group_id, &mut topics);
+        }
         OffsetFetchResponseGroup {
             group_id: request.group_id.clone(),
             topics,
             ..Default::default()
+        }
+    }
+
+    fn mark_unstable(&self, group: &Str, topics: &mut [OffsetFetchResponseTopics]) {
+        for topic in topics {
+            for partition in &mut topic.partitions {
+                if self.pending.has(group, &topic.name, partition.partition_index) {
+                    *partition = OffsetFetchResponsePartitions {
+                        error_code: ErrorCode::UnstableOffsetCommit as i16,
+                        ..fetched(partition.partition_index, None)
+                    };
+                }
+            }
         }
     }
 }

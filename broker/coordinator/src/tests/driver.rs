@@ -5,7 +5,7 @@ use crate::{Actions, Caller, CoordinatorRecord, Groups, GroupsConfig, Now, Reply
 use bytes::Bytes;
 use ottla_protocol::{
     ErrorCode, Str,
-    ids::Uuid,
+    ids::{ProducerId, Uuid},
     messages::{
         ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, JoinGroupRequest,
         JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, SyncGroupRequest, SyncGroupResponse,
@@ -22,11 +22,20 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The group of most tests.
 pub(super) const GROUP: &str = "billing";
 
+/// What is in the log of a producer's transaction.
+#[derive(Clone)]
+enum Transactional {
+    Commit(ProducerId, CoordinatorRecord),
+    Marker(ProducerId, bool),
+}
+
 pub(super) struct Driver {
     pub(super) groups: Groups,
     pub(super) config: GroupsConfig,
     pub(super) cluster: Arc<TestCluster>,
     pub(super) log: Vec<CoordinatorRecord>,
+    /// What the log has of transactions, each behind so many of the other records.
+    transactional: Vec<(usize, Transactional)>,
     pub(super) now_ms: i64,
     /// The version of every request that has one.
     pub(super) version: i16,
@@ -49,6 +58,7 @@ impl Driver {
             config,
             cluster: Arc::default(),
             log: Vec::new(),
+            transactional: Vec::new(),
             now_ms: 1_000,
             version: 9,
             tickets: 0,
@@ -98,8 +108,14 @@ impl Driver {
     pub(super) fn reload(&mut self) {
         self.groups = Groups::new(self.config.clone());
         self.groups.see(self.cluster.clone());
-        for record in &self.log {
-            self.groups.apply(record).expect("what is written can be read");
+        let mut transactional = self.transactional.clone().into_iter().peekable();
+        for count in 0..=self.log.len() {
+            while let Some((_, entry)) = transactional.next_if(|(behind, _)| *behind == count) {
+                self.take_transactional(entry);
+            }
+            if let Some(record) = self.log.get(count) {
+                self.groups.apply(record).expect("what is written can be read");
+            }
         }
         let actions = self.groups.on_loaded(self.now());
         self.take(actions);
@@ -241,6 +257,36 @@ impl Driver {
         }
     }
 
+    /// The error of the first partition of a commit in a producer's transaction.
+    pub(super) fn commit_in_transaction(&mut self, producer: ProducerId, request: &OffsetCommitRequest) -> ErrorCode {
+        let version = 6;
+        let decided = self.groups.commit_in_transaction(request, version, self.now());
+        for record in decided.records {
+            self.log_transactional(Transactional::Commit(producer, record));
+        }
+        code(decided.response.topics[0].partitions[0].error_code)
+    }
+
+    /// The marker of a producer's transaction.
+    pub(super) fn end_transaction(&mut self, producer: ProducerId, is_commit: bool) {
+        self.log_transactional(Transactional::Marker(producer, is_commit));
+    }
+
+    fn log_transactional(&mut self, entry: Transactional) {
+        self.take_transactional(entry.clone());
+        self.transactional.push((self.log.len(), entry));
+    }
+
+    fn take_transactional(&mut self, entry: Transactional) {
+        match entry {
+            Transactional::Commit(producer, record) => {
+                let applied = self.groups.apply_in_transaction(&record, producer);
+                applied.expect("what is written can be read");
+            }
+            Transactional::Marker(producer, is_commit) => self.groups.end_transaction(producer, is_commit),
+        }
+    }
+
     /// The committed offsets of partition 0 and up of topic "t", until one has none.
     pub(super) fn committed(&self, group: &str) -> Vec<i64> {
         let request = OffsetFetchRequestGroup {
@@ -248,7 +294,7 @@ impl Driver {
             topics: None,
             ..Default::default()
         };
-        let response = self.groups.fetch_offsets(&request);
+        let response = self.groups.fetch_offsets(&request, false);
         let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
         partitions.map(|partition| partition.committed_offset).collect()
     }

@@ -47,7 +47,7 @@ fn fetch(driver: &Driver, topic_id: Uuid, partitions: &[i32]) -> Vec<(i64, i32, 
         }]),
         ..Default::default()
     };
-    let response = driver.groups.fetch_offsets(&request);
+    let response = driver.groups.fetch_offsets(&request, false);
     let partitions = response.topics[0].partitions.iter();
     partitions
         .map(|partition| {

@@ -1,6 +1,6 @@
 //! Offsets that transactions commit or abort, as they are read from the log.
 
-use crate::{CoordinatorRecord, Groups, GroupsConfig, Replay, record};
+use crate::{CoordinatorRecord, Groups, GroupsConfig, record};
 use ottla_protocol::{
     ids::{Offset, ProducerId},
     messages::{OffsetCommitKey, OffsetCommitValue, offset_fetch_request::OffsetFetchRequestGroup},
@@ -12,16 +12,12 @@ const OTHER: Option<ProducerId> = Some(ProducerId(2));
 /// A log that is being read.
 struct Reading {
     groups: Groups,
-    replay: Replay,
-    next: Offset,
 }
 
 impl Reading {
     fn new() -> Self {
         Self {
             groups: Groups::new(GroupsConfig::default()),
-            replay: Replay::default(),
-            next: 0,
         }
     }
 
@@ -39,19 +35,15 @@ impl Reading {
     }
 
     fn take(&mut self, producer: Option<ProducerId>, record: CoordinatorRecord) -> &mut Self {
-        self.replay
-            .record(&mut self.groups, self.next, record, producer)
-            .unwrap();
-        self.next += 1;
+        match producer {
+            Some(producer) => self.groups.apply_in_transaction(&record, producer).unwrap(),
+            None => self.groups.apply(&record).unwrap(),
+        }
         self
     }
 
     fn ends(&mut self, producer: Option<ProducerId>, is_commit: bool) -> &mut Self {
-        let producer = producer.unwrap();
-        self.replay
-            .end_transaction(&mut self.groups, producer, is_commit)
-            .unwrap();
-        self.next += 1;
+        self.groups.end_transaction(producer.unwrap(), is_commit);
         self
     }
 
@@ -62,7 +54,7 @@ impl Reading {
             topics: None,
             ..Default::default()
         };
-        let answer = self.groups.fetch_offsets(&request);
+        let answer = self.groups.fetch_offsets(&request, false);
         let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
         partitions
             .map(|partition| (partition.partition_index, partition.committed_offset))
@@ -109,4 +101,13 @@ fn what_was_written_later_is_not_undone_by_a_commit() {
     log.commits(ONE, 0, 7).commits(OTHER, 0, 9);
     log.ends(ONE, true).ends(OTHER, true);
     assert_eq!(log.committed(), [(0, 9)]);
+}
+
+#[test]
+fn a_tombstone_takes_away_what_is_pending() {
+    let mut log = Reading::new();
+    log.commits(None, 0, 5).commits(ONE, 0, 7).commits(ONE, 1, 8);
+    log.take(None, record::offset_tombstone(&"g".into(), &"t".into(), 0));
+    log.ends(ONE, true);
+    assert_eq!(log.committed(), [(1, 8)]);
 }

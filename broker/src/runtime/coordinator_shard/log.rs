@@ -1,17 +1,19 @@
 //! How groups are read from their log and written to it.
 
+use super::transactions::Producer;
 use crate::{clock::now_ms, partitions::Partition};
 use bytes::Bytes;
-use ottla_coordinator::{ApplyError, CoordinatorRecord, Groups, GroupsConfig, Replay};
+use ottla_coordinator::{ApplyError, CoordinatorRecord, Groups, GroupsConfig};
 use ottla_protocol::{
     ids::Offset,
     records::{
-        BatchBuilder, BatchError, BatchHeader, EndTransactionMarker, NewRecord, batch,
+        BatchBuilder, BatchError, BatchHeader, EndTransactionMarker, NewRecord,
+        batch::{self, NO_SEQUENCE},
         compression::{self, DecompressError, UnknownCodec},
         record::{self, MalformedRecord},
     },
 };
-use ottla_storage::{AppendError, Fault, ReadError, StorageError};
+use ottla_storage::{AppendError, Fault, ReadError, StorageError, TransactionCheck};
 use std::{io, sync::Arc};
 
 /// Bytes read at once while loading.
@@ -51,10 +53,9 @@ impl StorageError for ReplayError {
 /// The groups as the log has them, and the log's end. Waits for the disk.
 ///
 /// A record that cannot be understood is logged and skipped. Offsets of transactions that are open at the log's end are
-/// not taken in.
+/// pending.
 pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Groups, Offset), ReplayError> {
     let mut groups = Groups::new(config);
-    let mut replay = Replay::default();
     let end_offset = partition.log().log_end_offset();
     let mut next = partition.log().log_start_offset();
     while next < end_offset {
@@ -71,7 +72,7 @@ pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Gro
                 header,
                 bytes: bytes.slice_ref(batch),
             };
-            batch.replay(&mut replay, &mut groups)?;
+            batch.replay(&mut groups)?;
         }
     }
     Ok((groups, end_offset))
@@ -85,7 +86,7 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn replay(&self, replay: &mut Replay, groups: &mut Groups) -> Result<(), ReplayError> {
+    fn replay(&self, groups: &mut Groups) -> Result<(), ReplayError> {
         let attributes = self.header.attributes;
         let compressed = self.bytes.slice(batch::HEADER_BYTES..);
         let section = compression::decompress(attributes.compression()?, &compressed, INFLATED_BYTES)?;
@@ -96,8 +97,7 @@ impl Batch<'_> {
             if attributes.is_control() {
                 // Other control records are none of a coordinator's.
                 if let Ok(Some(marker)) = EndTransactionMarker::parse(record.key, record.value) {
-                    let ended = replay.end_transaction(groups, self.header.producer_id, marker.is_commit);
-                    self.note(offset, ended);
+                    groups.end_transaction(self.header.producer_id, marker.is_commit);
                 }
                 continue;
             }
@@ -106,7 +106,11 @@ impl Batch<'_> {
                 key: section.slice_ref(key),
                 value: record.value.map(|value| section.slice_ref(value)),
             };
-            self.note(offset, replay.record(groups, offset, read, transaction_of));
+            let applied = match transaction_of {
+                Some(producer) => groups.apply_in_transaction(&read, producer),
+                None => groups.apply(&read),
+            };
+            self.note(offset, applied);
         }
         Ok(())
     }
@@ -118,14 +122,25 @@ impl Batch<'_> {
     }
 }
 
-/// Appends the records in one piece. Returns the offset after the last.
-pub(super) fn append(partition: &Arc<Partition>, records: &[CoordinatorRecord]) -> Result<Offset, AppendError> {
+/// Appends the records in one piece, as those of a producer's transaction where there is one. Returns the offset after
+/// the last.
+pub(super) fn append(
+    partition: &Arc<Partition>,
+    records: &[CoordinatorRecord],
+    transaction: Option<Producer>,
+) -> Result<Offset, AppendError> {
     let timestamp = now_ms();
+    let begun = || match transaction {
+        Some(producer) => BatchBuilder::new()
+            .producer(producer.id, producer.epoch, NO_SEQUENCE)
+            .transactional(),
+        None => BatchBuilder::new(),
+    };
     let mut batches = Vec::new();
-    let mut builder = BatchBuilder::new();
+    let mut builder = begun();
     for record in records {
         if builder.section_bytes() >= BATCH_BYTES {
-            let full = std::mem::replace(&mut builder, BatchBuilder::new());
+            let full = std::mem::replace(&mut builder, begun());
             batches.extend_from_slice(&full.build());
         }
         builder.append(&NewRecord {
@@ -136,6 +151,8 @@ pub(super) fn append(partition: &Arc<Partition>, records: &[CoordinatorRecord]) 
         });
     }
     batches.extend_from_slice(&builder.build());
-    let appended = partition.append_internal(&batches, timestamp)?;
+    // What groups decide is theirs to write; only what a producer commits is asked about.
+    let check = transaction.map_or(TransactionCheck::Skipped, |producer| producer.check);
+    let appended = partition.append_internal(&batches, timestamp, check)?;
     Ok(appended.last_offset + 1)
 }

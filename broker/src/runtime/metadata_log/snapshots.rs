@@ -121,7 +121,7 @@ mod tests {
         ids::LeaderEpoch,
         records::{BatchBuilder, NewRecord},
     };
-    use ottla_storage::{Append, AppendOrigin, LogConfig, LogOptions, disk::RealDisk};
+    use ottla_storage::{Append, AppendOrigin, LogConfig, LogOptions, TransactionCheck, disk::RealDisk};
     use std::{fs, sync::Arc};
 
     /// A log of 100 batches in many segments.
@@ -146,6 +146,7 @@ mod tests {
                 origin: AppendOrigin::Coordinator,
                 now_ms: 1,
                 log_append_time: None,
+                transaction: TransactionCheck::Skipped,
             };
             log.append(append).expect("room");
         }

@@ -112,6 +112,7 @@ const HONOURED: &[&str] = &[
     "producer.id.expiration.ms",
     "replica.alter.log.dirs.io.max.bytes.per.second",
     "socket.request.max.bytes",
+    "transaction.partition.verification.enable",
     "unclean.leader.election.enable",
 ];
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::disk::RealDisk;
 use crate::log::{Append, AppendError, cut_to};
 use crate::producer_state::AppendOrigin;
+use crate::producer_state::verification::TransactionCheck;
 use crate::testing::{Scratch, scratch};
 
 const TOPIC: Uuid = Uuid([7; 16]);
@@ -92,6 +93,7 @@ fn append_to(log: &Log, batches: &[u8], leader_epoch: i32) -> Result<(), AppendE
         origin: AppendOrigin::Client,
         now_ms: 1_000,
         log_append_time: None,
+        transaction: TransactionCheck::Skipped,
     });
     appended.map(|_| ())
 }

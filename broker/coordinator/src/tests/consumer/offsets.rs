@@ -11,7 +11,7 @@ fn fetch(driver: &Driver, member_id: Option<&str>, member_epoch: i32) -> ErrorCo
         member_epoch,
         topics: None,
     };
-    code(driver.groups.fetch_offsets(&request).error_code)
+    code(driver.groups.fetch_offsets(&request, false).error_code)
 }
 
 #[test]

@@ -357,10 +357,13 @@ impl World {
             group_id: GROUP.into(),
             ..Default::default()
         };
-        let fetched = self.groups.fetch_offsets(&OffsetFetchRequestGroup {
-            topics: None,
-            ..request
-        });
+        let fetched = self.groups.fetch_offsets(
+            &OffsetFetchRequestGroup {
+                topics: None,
+                ..request
+            },
+            false,
+        );
         let fetched: BTreeMap<i32, i64> = fetched
             .topics
             .iter()

@@ -1,0 +1,84 @@
+//! TxnOffsetCommit, and the end of the transaction that it is part of (KIP-98).
+
+use super::{commit::refused, pending::Ended};
+use crate::{
+    groups::Groups,
+    outcome::{CoordinatorRecord, Now},
+    record::{self, ApplyError, Record},
+};
+use ottla_protocol::{
+    ErrorCode,
+    ids::ProducerId,
+    messages::{OffsetCommitRequest, OffsetCommitResponse},
+};
+
+/// From this version on the producer is told of unknown groups and stale member epochs as such (KIP-848).
+const OWN_ERRORS_FROM: i16 = 6;
+
+/// What a commit in a transaction leads to: the records are to be appended as the producer's, and only then applied by
+/// [`Groups::apply_in_transaction`].
+#[derive(Debug)]
+pub struct TransactionalCommit {
+    /// May be none.
+    pub records: Vec<CoordinatorRecord>,
+    /// To be told when the records are committed.
+    pub response: OffsetCommitResponse,
+}
+
+impl Groups {
+    /// Decides a TxnOffsetCommit, given in the words of an OffsetCommit; `version` is that of the TxnOffsetCommit. Topics
+    /// and partitions as for [`Groups::handle_offset_commit`].
+    ///
+    /// Nothing is true before the log has taken the records: it refuses them where the transaction is not the producer's
+    /// last one. The member need not be in a finished rebalance, and its session does not begin anew, as in Kafka.
+    pub fn commit_in_transaction(&self, request: &OffsetCommitRequest, version: i16, now: Now) -> TransactionalCommit {
+        let rule = self.check_transactional_commit(request).map_err(|error| match error {
+            ErrorCode::StaleMemberEpoch | ErrorCode::GroupIdNotFound if version < OWN_ERRORS_FROM => {
+                ErrorCode::IllegalGeneration
+            }
+            error => error,
+        });
+        let mut records = Vec::new();
+        let response = match rule {
+            Ok(rule) => OffsetCommitResponse {
+                topics: request
+                    .topics
+                    .iter()
+                    .map(|topic| self.commit_topic(request, topic, &rule, now, &mut records))
+                    .collect(),
+                ..Default::default()
+            },
+            Err(error) => refused(request, error),
+        };
+        TransactionalCommit { records, response }
+    }
+
+    /// Takes a record that is part of a producer's transaction: an offset counts when its marker comes.
+    ///
+    /// # Errors
+    /// It cannot be understood, and changes nothing.
+    pub fn apply_in_transaction(&mut self, record: &CoordinatorRecord, producer: ProducerId) -> Result<(), ApplyError> {
+        match record::decode(record)? {
+            Record::Offset(key, Some(value)) => {
+                self.make_group_for_offsets(&key.group);
+                self.pending.put(producer, &key, &value);
+                Ok(())
+            }
+            _ => self.apply(record),
+        }
+    }
+
+    /// Takes a marker: what the producer has committed since the last one counts from now on, or never did.
+    pub fn end_transaction(&mut self, producer: ProducerId, is_commit: bool) {
+        for ended in self.pending.end(producer, is_commit) {
+            let Ended {
+                group,
+                topic,
+                partition,
+                committed,
+            } = ended;
+            self.make_group_for_offsets(&group);
+            self.offsets.put(&group, &topic, partition, committed);
+        }
+    }
+}
