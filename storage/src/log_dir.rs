@@ -33,7 +33,7 @@ pub(crate) use names::parse as parse_dir_name;
 pub use names::{DirKind, TopicPartition};
 
 /// Says that the directory was closed; with the epoch that the broker had (KIP-966).
-const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+pub(crate) const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
 /// Says in which boot of the machine the logs were last written: in another one what was not synced may be lost.
 const BOOT_FILE: &str = ".boot-id";
 

@@ -166,6 +166,55 @@ fn an_accepted_loss_lets_the_partition_serve_what_is_left() -> Outcome {
     Ok(())
 }
 
+/// After a stop, too: the next start must not take the harmed files for closed ones.
+#[test]
+fn all_damaged_logs_are_cut_at_once_and_the_others_left_alone() -> Outcome {
+    let scratch = Scratch::new("log-tool-all");
+    let mut broker = Broker::start(scratch.path(), &[])?;
+    let mut client = broker.connect()?;
+    client.create_topic("orders", 3, &[])?;
+    for partition in 0..3 {
+        for _ in 0..4 {
+            let mut builder = BatchBuilder::new();
+            builder.append(&NewRecord::of(now_ms(), b"key", &[b'v'; 500]));
+            let produced = client.produce("orders", partition, builder.build(), -1)?;
+            ensure!(produced.0 == ErrorCode::None);
+        }
+    }
+    stop(&mut broker)?;
+    assert!(broker.data().join(".kafka_cleanshutdown").exists());
+    let data = broker.data().display().to_string();
+    let log = |partition: i32| {
+        broker
+            .data()
+            .join(format!("orders-{partition}/00000000000000000000.log"))
+    };
+    let whole = fs::read(log(1))?;
+    for partition in [0, 2] {
+        flip(&log(partition), whole.len() / 2 + 40)?;
+    }
+    let mixed = run(&["log", "accept-loss", &data, "orders-0", "orders-1", "--yes"])?;
+    let said = String::from_utf8(mixed.stderr)?;
+    assert!(!mixed.status.success() && said.contains("orders-1 is whole"), "{said}");
+
+    let output = run(&["log", "accept-loss", &data, "--all", "--yes"])?;
+    let said = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{said}");
+    for end in ["orders-0 ends at offset 2 now", "orders-2 ends at offset 2 now"] {
+        assert!(said.contains(end), "{said}");
+    }
+    assert_eq!(fs::read(log(1))?, whole);
+    assert!(!broker.data().join(".kafka_cleanshutdown").exists());
+    let again = run(&["log", "accept-loss", &data, "--all", "--yes"])?;
+    assert!(!again.status.success(), "there is nothing left to accept");
+
+    broker.restart()?;
+    let mut client = broker.connect()?;
+    let ends = (0..3).map(|partition| client.offset_at("orders", partition, -1));
+    assert_eq!(ends.collect::<ottla_tests::Result<Vec<_>>>()?, [2, 4, 2]);
+    Ok(())
+}
+
 #[test]
 fn files_are_printed_for_people_and_programs() -> Outcome {
     let scratch = Scratch::new("log-tool-dump");

@@ -26,7 +26,8 @@ locked() { (flock 9; "$@" 9>&-) 9> "$cache/.lock"; }
 # there. INPUT is a file that names all versions, so that a changed version makes a new folder.
 once() {
   local dir; dir=$cache/$1-$(cksum < "$2" | cut -d' ' -f1)
-  [ -e "$dir/.complete" ] || locked fill "$dir" "${@:3}" >&2 || die "could not install $1"
+  # A lock of its own: some of them take minutes to build, and others need not wait for that.
+  [ -e "$dir/.complete" ] || (flock 9; fill "$dir" "${@:3}" 9>&-) 9> "$dir.lock" >&2 || die "could not install $1"
   echo "$dir"
 }
 
@@ -37,17 +38,24 @@ fill() {
 }
 
 # kafka_jars: the folder of Apache Kafka 4.4.0's jars.
-kafka_jars() { once kafka-jars "$lib/kafka.xml" copy_jars; }
+kafka_jars() { jars_of "$lib/kafka.xml"; }
+
+# jars_of POM: the folder of the jars that this pom lists.
+jars_of() { once "$(basename "$1" .xml)-jars" "$1" copy_jars "$1"; }
 
 copy_jars() {
   need mvn maven
-  mvn -q -B -f "$lib/kafka.xml" dependency:copy-dependencies -DoutputDirectory="$1"
+  locked mvn -q -B -f "$1" dependency:copy-dependencies -DoutputDirectory="$2"
 }
 
 # java_path SOURCE...: the class path of Kafka's jars and, first, a jar of these files compiled against them.
-java_path() {
-  local jars dir; jars=$(kafka_jars)
-  dir=$cache/java-$(basename "$1" .java)-$(cat "$@" "$lib/kafka.xml" | cksum | cut -d' ' -f1)
+java_path() { java_path_of "$lib/kafka.xml" "$@"; }
+
+# java_path_of POM SOURCE...: the same with the jars that this pom lists.
+java_path_of() {
+  local jars dir pom=$1; shift
+  jars=$(jars_of "$pom")
+  dir=$cache/java-$(basename "$1" .java)-$(cat "$@" "$pom" | cksum | cut -d' ' -f1)
   [ -e "$dir/.complete" ] || locked fill "$dir" compile "$jars" "$@" >&2 || die "could not compile $*"
   echo "$dir/ours.jar:$(echo "$jars"/*.jar | tr ' ' ':')"
 }

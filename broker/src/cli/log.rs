@@ -26,7 +26,8 @@ pub(super) enum LogCommand {
     Dump(Dump),
     /// Go on without the records that a damaged log has lost.
     ///
-    /// Says which offsets and how many bytes would be lost. Then, with --yes or when the partition's name is typed, cuts
+    /// Says which offsets and how many bytes would be lost. Then, with --yes or when the partition's name is typed (each
+    /// by itself), cuts
     /// the log at the first damage and lowers what the checkpoints promise of it, so that the next start takes the
     /// log as far as it is whole. What is cut off is kept beside it in files that end with .lost, unless --no-copy
     /// is given. Does nothing while a broker has the directory, nor to a log that is not damaged.
@@ -65,8 +66,12 @@ pub(super) struct Dump {
 pub(super) struct AcceptLoss {
     /// The directory of log.dirs.
     dir: PathBuf,
-    /// The partition, as its directory is called: orders-0.
-    partition: String,
+    /// The partitions, as their directories are called: orders-0.
+    #[arg(required_unless_present = "all")]
+    partitions: Vec<String>,
+    /// Every damaged log of the directory.
+    #[arg(long, conflicts_with = "partitions")]
+    all: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,

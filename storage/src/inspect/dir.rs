@@ -10,7 +10,8 @@ use crate::checkpoint::{
     CLEANER_FILE, CheckpointError, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE, read_offsets,
     write_offsets,
 };
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk, remove_if_exists};
+use crate::log_dir::CLEAN_SHUTDOWN_FILE;
 use crate::log_dir::lock::{DirLock, LockError};
 use crate::log_dir::parse_dir_name;
 use crate::{DirKind, PartitionDir, TopicPartition};
@@ -148,6 +149,15 @@ impl OfflineDir {
             }
         }
         Ok(promises)
+    }
+
+    /// Takes back that the directory was closed: the next start looks at what its logs end with.
+    pub(super) fn forget_clean_shutdown(&self) -> Result<(), OfflineDirError> {
+        let disk = RealDisk::default();
+        let path = self.path.join(CLEAN_SHUTDOWN_FILE);
+        remove_if_exists(&disk, &path)
+            .and_then(|()| disk.sync_dir(&self.path))
+            .map_err(|error| OfflineDirError::Io { path, error })
     }
 
     /// Lowers what is promised of a log to `end`, durably.

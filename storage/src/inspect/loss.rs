@@ -170,6 +170,7 @@ impl Loss {
     /// The disk's, or a checkpoint's.
     pub fn accept(&self, dir: &OfflineDir, partition: &TopicPartition, keeps_copy: bool) -> Result<(), LossError> {
         assert!(dir.is_locked(), "a broker may write into {}", dir.path().display());
+        dir.forget_clean_shutdown()?;
         for base_offset in self.removed_segments.iter().rev() {
             self.remove_segment(*base_offset, keeps_copy)?;
         }
