@@ -32,14 +32,8 @@ impl Groups {
     /// Nothing is true before the log has taken the records: it refuses them where the transaction is not the producer's
     /// last one. The member need not be in a finished rebalance, and its session does not begin anew, as in Kafka.
     pub fn commit_in_transaction(&self, request: &OffsetCommitRequest, version: i16, now: Now) -> TransactionalCommit {
-        let rule = self.check_transactional_commit(request).map_err(|error| match error {
-            ErrorCode::StaleMemberEpoch | ErrorCode::GroupIdNotFound if version < OWN_ERRORS_FROM => {
-                ErrorCode::IllegalGeneration
-            }
-            error => error,
-        });
         let mut records = Vec::new();
-        let response = match rule {
+        let mut response = match self.check_transactional_commit(request) {
             Ok(rule) => OffsetCommitResponse {
                 topics: request
                     .topics
@@ -50,6 +44,10 @@ impl Groups {
             },
             Err(error) => refused(request, error),
         };
+        if version < OWN_ERRORS_FROM {
+            let partitions = response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+            partitions.for_each(|partition| partition.error_code = in_old_words(partition.error_code));
+        }
         TransactionalCommit { records, response }
     }
 
@@ -80,5 +78,13 @@ impl Groups {
             self.make_group_for_offsets(&group);
             self.offsets.put(&group, &topic, partition, committed);
         }
+    }
+}
+
+/// The error as producers know it that do not know consumer groups.
+fn in_old_words(error_code: i16) -> i16 {
+    match ErrorCode::from_code(error_code) {
+        Some(ErrorCode::StaleMemberEpoch | ErrorCode::GroupIdNotFound) => ErrorCode::IllegalGeneration as i16,
+        _ => error_code,
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::disk::RealDisk;
 use crate::log::{Append, AppendError, cut_to};
 use crate::producer_state::AppendOrigin;
-use crate::producer_state::verification::TransactionCheck;
+use crate::producer_state::verification::{TransactionCheck, VerificationRequest};
 use crate::testing::{Scratch, scratch};
 
 const TOPIC: Uuid = Uuid([7; 16]);
@@ -266,4 +266,38 @@ fn a_batch_that_is_larger_than_a_segment_may_be_now_is_copied() {
         .unwrap();
     setting.copy_all(&future);
     assert_eq!(bytes_of(future.log()), bytes_of(&setting.source));
+}
+
+#[test]
+fn whoever_waits_for_a_coordinators_word_waits_in_the_moved_log() {
+    let setting = setting();
+    let (id, epoch) = (ProducerId(3), ProducerEpoch(0));
+    let request = VerificationRequest {
+        producer_id: id,
+        producer_epoch: epoch,
+        first_sequence: 0,
+        bumps_epochs: true,
+        now_ms: 1_000,
+    };
+    let guard = setting.source.begin_verification(&request).unwrap().unwrap();
+    let future = setting.begin();
+    setting.copy_all(&future);
+    let moved = setting.promote(future);
+    let late = setting.source.begin_verification(&request);
+    assert!(
+        matches!(late, Err(AppendError::Offline)),
+        "it is to look for the new log"
+    );
+    assert_eq!(moved.begin_verification(&request).unwrap(), Some(guard));
+    let mut batch = BatchBuilder::new().producer(id, epoch, 0).transactional();
+    batch.append(&NewRecord::of(1_000, b"key", b"value"));
+    let appended = moved.append(Append {
+        batches: &batch.build(),
+        leader_epoch: LeaderEpoch(0),
+        origin: AppendOrigin::Client,
+        now_ms: 1_000,
+        log_append_time: None,
+        transaction: TransactionCheck::Verified(guard),
+    });
+    appended.unwrap();
 }

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::tests::driver::commit;
-use ottla_protocol::messages::{OffsetDeleteRequest, offset_fetch_request::OffsetFetchRequestGroup};
+use ottla_protocol::{
+    ids::ProducerId,
+    messages::{OffsetDeleteRequest, offset_fetch_request::OffsetFetchRequestGroup},
+};
 
 fn fetch(driver: &Driver, member_id: Option<&str>, member_epoch: i32) -> ErrorCode {
     let request = OffsetFetchRequestGroup {
@@ -128,4 +131,28 @@ fn offsets_of_a_group_in_use_stay_and_others_expire_with_their_group() {
     driver.pass_ms(600_000);
     assert!(driver.committed(GROUP).is_empty());
     assert_eq!(code(describe(&driver).error_code), ErrorCode::GroupIdNotFound);
+}
+
+#[test]
+fn members_commit_in_transactions_in_their_epoch() {
+    let mut driver = two();
+    let mut try_as = |member: &str, epoch, partition| {
+        driver.commit_in_transaction(ProducerId(1), &commit(GROUP, member, epoch, partition, 5))
+    };
+    assert_eq!(try_as("a", 4, 0), ErrorCode::StaleMemberEpoch);
+    assert_eq!(try_as("c", 3, 0), ErrorCode::UnknownMemberId);
+    assert_eq!(try_as("", -1, 0), ErrorCode::UnknownMemberId);
+    assert_eq!(try_as("a", 2, 2), ErrorCode::StaleMemberEpoch, "it is not its own");
+    assert_eq!(try_as("a", 3, 0), ErrorCode::None);
+    // Before version 6 producers know of generations only.
+    for (epoch, partition) in [(4, 0), (2, 2)] {
+        let request = commit(GROUP, "a", epoch, partition, 5);
+        let decided = driver.groups.commit_in_transaction(&request, 5, driver.now());
+        let told = decided.response.topics[0].partitions[0].error_code;
+        assert_eq!(code(told), ErrorCode::IllegalGeneration);
+        assert_eq!(decided.records, []);
+    }
+    driver.end_transaction(ProducerId(1), true);
+    driver.reload();
+    assert_eq!(driver.committed(GROUP), [5]);
 }
