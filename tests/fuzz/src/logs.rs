@@ -11,7 +11,7 @@ use ottla_protocol::records::builder::end_transaction_batch;
 use ottla_protocol::records::{BatchBuilder, EndTransactionMarker, NewRecord};
 use ottla_storage::disk::RealDisk;
 use ottla_storage::inspect::{Promise, verify_partition};
-use ottla_storage::{Append, AppendOrigin, Log, LogConfig, LogOptions};
+use ottla_storage::{Append, AppendOrigin, Log, LogConfig, LogOptions, TransactionCheck};
 use ottla_tests::scratch::Scratch;
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -39,6 +39,7 @@ fn append(log: &Log, batch: &[u8], epoch: i32, origin: AppendOrigin) {
         origin,
         now_ms: NOW_MS,
         log_append_time: None,
+        transaction: TransactionCheck::Skipped,
     })
     .expect("a sound log takes a batch");
 }
@@ -216,6 +217,7 @@ fn go_on(log: Log, dir: &Path, options: &LogOptions, read: &[(Offset, Bytes)]) {
         origin: AppendOrigin::Client,
         now_ms: NOW_MS,
         log_append_time: None,
+        transaction: TransactionCheck::Skipped,
     });
     if appended.is_err() || log.close().is_err() {
         assert!(options.is_clean, "what was checked can be used: {appended:?}");
