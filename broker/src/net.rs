@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod connection;
+mod in_flight;
 mod input;
 pub(crate) mod listener;
 mod output;

@@ -7,29 +7,26 @@
 //! [`Pace`]'s to say.
 
 use super::{
+    in_flight::{InFlight, Progress, poll_once},
     input::{BadFrameLength, Input},
     output::{Output, Pause},
     pace::{Owed, Pace},
     reply::Reply,
 };
 use crate::{
-    api::table::{self, Begun, Deferred, Waiting},
+    api::table::{self, Begun},
     broker::Broker,
 };
 use bytes::Bytes;
 use std::{
-    collections::VecDeque,
-    future::{Future, poll_fn},
+    future::Future,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
-
-/// Requests begun and not yet answered, per connection.
-const MAX_IN_FLIGHT: usize = 128;
 
 /// Answer bytes that may wait for the socket, or for the answers before them, before no further request is begun.
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
@@ -78,20 +75,12 @@ impl Closed {
     }
 }
 
-/// An answer in its place in the queue.
-enum Slot {
-    Ready(Option<Reply>),
-    Waiting(Waiting),
-}
-
 /// What the connection waits for next.
 enum Wake {
     Socket,
     /// What is to be sent next has been brought into memory.
     Warm(io::Result<()>),
-    Answered(Result<Option<Reply>, table::Refused>),
-    /// The request that held up those behind it has begun.
-    Begun(Result<Begun, table::Refused>),
+    InFlight(Result<Progress, table::Refused>),
     Deadline,
     Stop,
 }
@@ -102,11 +91,7 @@ pub(crate) struct Connection {
     peer: Arc<Peer>,
     input: Input,
     output: Output,
-    in_flight: VecDeque<Slot>,
-    /// The request behind those in flight whose beginning has to wait; nothing behind it is begun.
-    deferred: Option<Deferred>,
-    /// Bytes of the answers in flight that are ready.
-    ready_bytes: usize,
+    in_flight: InFlight,
     pace: Pace,
     /// Brings into memory what is to be sent next.
     warming: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
@@ -124,9 +109,7 @@ impl Connection {
             peer: Arc::new(peer),
             input: Input::new(limit),
             output: Output::default(),
-            in_flight: VecDeque::new(),
-            deferred: None,
-            ready_bytes: 0,
+            in_flight: InFlight::default(),
             pace,
             warming: None,
             has_ended: false,
@@ -143,13 +126,13 @@ impl Connection {
                 Wake::Socket => {}
                 Wake::Warm(Ok(())) => self.pace.taken(Instant::now()),
                 Wake::Warm(Err(error)) => return error.into(),
-                Wake::Answered(Ok(frame)) => self.take_answer(frame),
-                Wake::Begun(Ok(begun)) => {
+                Wake::InFlight(Ok(Progress::Answered(frame))) => self.take_answer(frame),
+                Wake::InFlight(Ok(Progress::Begun(begun))) => {
                     if let Err(closed) = self.take(begun) {
                         return closed;
                     }
                 }
-                Wake::Answered(Err(refused)) | Wake::Begun(Err(refused)) => return refused.into(),
+                Wake::InFlight(Err(refused)) => return refused.into(),
                 Wake::Deadline => return self.closed_at_deadline(),
                 Wake::Stop => return Closed::Stopping,
             }
@@ -161,7 +144,7 @@ impl Connection {
         loop {
             let had_output = !self.output.is_empty();
             self.begin_requests()?;
-            self.collect_ready();
+            self.in_flight.ready().for_each(|frame| self.output.push(frame));
             let waiting = self.output.len_bytes();
             self.write()?;
             let is_left = !self.output.is_empty();
@@ -177,7 +160,7 @@ impl Connection {
             }
         }
         self.input.release();
-        match self.has_ended && !self.owes_answer() && self.output.is_empty() {
+        match self.has_ended && self.in_flight.is_empty() && self.output.is_empty() {
             true => Err(Closed::ByClient),
             false => Ok(()),
         }
@@ -197,15 +180,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether something has been asked that has no answer yet.
-    fn owes_answer(&self) -> bool {
-        !self.in_flight.is_empty() || self.deferred.is_some()
-    }
-
     fn has_room(&self) -> bool {
-        self.deferred.is_none()
-            && self.in_flight.len() < MAX_IN_FLIGHT
-            && self.output.len_bytes() + self.ready_bytes < MAX_OUTPUT_BYTES
+        self.in_flight.may_begin() && self.output.len_bytes() + self.in_flight.ready_bytes() < MAX_OUTPUT_BYTES
     }
 
     /// Takes what the socket has; says whether something came.
@@ -253,41 +229,9 @@ impl Connection {
     }
 
     fn take(&mut self, begun: Begun) -> Result<(), Closed> {
-        let slot = match begun {
-            Begun::Deferred(mut deferred) => match poll_once(deferred.as_mut()) {
-                Poll::Ready(begun) => return self.take(begun?),
-                Poll::Pending => {
-                    self.deferred = Some(deferred);
-                    return Ok(());
-                }
-            },
-            Begun::Answered(frame) => Slot::Ready(Some(frame)),
-            Begun::NoAnswer => Slot::Ready(None),
-            Begun::Waiting(mut waiting) => match poll_once(waiting.as_mut()) {
-                Poll::Ready(answer) => Slot::Ready(answer?),
-                Poll::Pending => Slot::Waiting(waiting),
-            },
-        };
-        match slot {
-            Slot::Ready(frame) if self.in_flight.is_empty() => frame.into_iter().for_each(|f| self.output.push(f)),
-            slot => {
-                if let Slot::Ready(Some(frame)) = &slot {
-                    self.ready_bytes += frame.len();
-                }
-                self.in_flight.push_back(slot);
-            }
-        }
+        let answer = self.in_flight.take(begun)?;
+        answer.into_iter().for_each(|frame| self.output.push(frame));
         Ok(())
-    }
-
-    fn collect_ready(&mut self) {
-        while let Some(Slot::Ready(frame)) = self.in_flight.front_mut() {
-            if let Some(frame) = frame.take() {
-                self.ready_bytes -= frame.len();
-                self.output.push(frame);
-            }
-            self.in_flight.pop_front();
-        }
     }
 
     /// The first answer in flight, which was waited for, is there.
@@ -297,7 +241,6 @@ impl Connection {
         if self.output.is_empty() {
             self.pace.taken(now);
         }
-        self.in_flight.pop_front();
         frame.into_iter().for_each(|frame| self.output.push(frame));
     }
 
@@ -305,7 +248,7 @@ impl Connection {
     fn owed(&self) -> Owed {
         if !self.output.is_empty() {
             Owed::Taking
-        } else if self.input.len_bytes() > 0 && !self.owes_answer() {
+        } else if self.input.len_bytes() > 0 && self.in_flight.is_empty() {
             Owed::Frame {
                 received: self.input.len_bytes(),
             }
@@ -327,12 +270,10 @@ impl Connection {
         let reads = self.has_room() && !self.has_ended;
         let warms = self.warming.is_some();
         let writes = !self.output.is_empty() && !warms;
-        let (waits_for_answer, is_deferred) = (self.owes_answer(), self.deferred.is_some());
-        let has_in_flight = !self.in_flight.is_empty();
+        let waits_for_answer = !self.in_flight.is_empty();
         tokio::select! {
             biased;
-            answer = front_answer(&mut self.in_flight), if has_in_flight => Wake::Answered(answer),
-            begun = begun(&mut self.deferred), if is_deferred => Wake::Begun(begun),
+            progress = self.in_flight.progress(), if waits_for_answer => Wake::InFlight(progress),
             warmed = warmed(&mut self.warming), if warms => Wake::Warm(warmed),
             _ = self.stream.readable(), if reads => Wake::Socket,
             _ = self.stream.writable(), if writes => Wake::Socket,
@@ -344,11 +285,6 @@ impl Connection {
     }
 }
 
-/// The first look at a future, which does the part of the work that needs no waiting.
-fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(std::task::Waker::noop()))
-}
-
 /// Ends with what is being brought into memory.
 async fn warmed(warming: &mut Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>) -> io::Result<()> {
     let result = match warming {
@@ -357,23 +293,4 @@ async fn warmed(warming: &mut Option<Pin<Box<dyn Future<Output = io::Result<()>>
     };
     *warming = None;
     result
-}
-
-/// Ends when the request that holds up those behind it has begun.
-async fn begun(deferred: &mut Option<Deferred>) -> Result<Begun, table::Refused> {
-    let begun = match deferred {
-        Some(beginning) => beginning.await,
-        None => std::future::pending().await,
-    };
-    *deferred = None;
-    begun
-}
-
-async fn front_answer(in_flight: &mut VecDeque<Slot>) -> Result<Option<Reply>, table::Refused> {
-    poll_fn(|context| match in_flight.front_mut() {
-        Some(Slot::Waiting(waiting)) => waiting.as_mut().poll(context),
-        Some(Slot::Ready(frame)) => Poll::Ready(Ok(frame.take())),
-        None => Poll::Pending,
-    })
-    .await
 }

@@ -79,7 +79,8 @@ impl PendingOffsets {
         offsets.flat_map(|offsets| offsets.keys().map(|(topic, partition)| (topic, *partition)))
     }
 
-    /// The partitions of a topic for which offsets of the group are pending, but not those of a later topic of that name.
+    /// The partitions of a topic for which offsets of the group are pending, without those of a later topic of that
+    /// name.
     pub(crate) fn of_topic(&self, group: &Str, topic: &Str, id: Uuid) -> impl Iterator<Item = i32> {
         let producers = self.by_group.get(group).into_iter().flatten();
         let offsets = producers.filter_map(|producer| self.by_producer.get(producer)?.get(group));

@@ -26,11 +26,12 @@ pub struct TransactionalCommit {
 }
 
 impl Groups {
-    /// Decides a TxnOffsetCommit, given in the words of an OffsetCommit; `version` is that of the TxnOffsetCommit. Topics
-    /// and partitions as for [`Groups::handle_offset_commit`].
+    /// Decides a TxnOffsetCommit, given in the words of an OffsetCommit; `version` is that of the TxnOffsetCommit.
+    /// Topics and partitions as for [`Groups::handle_offset_commit`].
     ///
-    /// Nothing is true before the log has taken the records: it refuses them where the transaction is not the producer's
-    /// last one. The member need not be in a finished rebalance, and its session does not begin anew, as in Kafka.
+    /// Nothing is true before the log has taken the records: it refuses them where the transaction is not the
+    /// producer's last one. The member need not be in a finished rebalance, and its session does not begin anew, as in
+    /// Kafka.
     pub fn commit_in_transaction(&self, request: &OffsetCommitRequest, version: i16, now: Now) -> TransactionalCommit {
         let mut records = Vec::new();
         let mut response = match self.check_transactional_commit(request) {
