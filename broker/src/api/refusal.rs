@@ -111,3 +111,28 @@ pub(crate) fn not_appended(error: &AppendError) -> ErrorCode {
         AppendError::Offline | AppendError::Io(_) => ErrorCode::KafkaStorageError,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_transactions_coordinator_says_is_told_as_clients_know_it() {
+        let told = |error, knows_abortable, joining| of_verification(error, knows_abortable, joining).code;
+        for error in [
+            ErrorCode::CoordinatorLoadInProgress,
+            ErrorCode::CoordinatorNotAvailable,
+            ErrorCode::NotCoordinator,
+        ] {
+            assert_eq!(told(error, true, Joining::Add), ErrorCode::NotEnoughReplicas);
+        }
+        let concurrent = ErrorCode::ConcurrentTransactions;
+        assert_eq!(told(concurrent, true, Joining::Check), ErrorCode::NotEnoughReplicas);
+        assert_eq!(told(concurrent, true, Joining::Add), concurrent);
+        let abortable = ErrorCode::TransactionAbortable;
+        assert_eq!(told(abortable, false, Joining::Check), ErrorCode::InvalidTxnState);
+        assert_eq!(told(abortable, true, Joining::Check), abortable);
+        let fenced = ErrorCode::ProducerFenced;
+        assert_eq!(told(fenced, true, Joining::Add), ErrorCode::InvalidProducerEpoch);
+    }
+}
