@@ -10,7 +10,7 @@ use ottla_protocol::records::{BatchError, BatchHeader};
 
 use super::Segment;
 
-/// Read at once where the segment is not in memory. Small batches share a piece, large ones are jumped over.
+/// Read at once where the segment is not in memory, as long as batches are small enough to share a piece.
 const PIECE_BYTES: u64 = 16 * 1024;
 
 /// Read at once where the batches that are looked at are few: those between two entries of the index.
@@ -106,6 +106,10 @@ impl<'a> Scan<'a> {
             return Err(ScanError::corrupt(self.segment, position, error));
         }
         self.range.start = end;
+        if header.size_bytes() as u64 >= self.piece_bytes {
+            // Of the next one the header is all that counts, too.
+            self.piece_bytes = FEW_BYTES;
+        }
         Ok(found)
     }
 
