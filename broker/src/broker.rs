@@ -27,6 +27,7 @@ use crate::{
         mover::{LogMover, Moves},
     },
     stop::Stop,
+    transactions::TransactionCoordinators,
 };
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -61,6 +62,7 @@ pub(crate) struct Broker {
     pub(crate) fetch_sessions: Sessions,
     pub(crate) cold_reads: ColdReads,
     pub(crate) coordinators: Coordinators,
+    pub(crate) transactions: TransactionCoordinators,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) stop: Stop,
     pub(crate) admission: Admission,
@@ -213,6 +215,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         fetch_sessions: Sessions::new(config.fetch_session_slots),
         cold_reads: ColdReads::new(),
         coordinators: Coordinators::new(&config, Arc::new(controller.image().clone())),
+        transactions: TransactionCoordinators::new(&config),
         producer_ids: ProducerIds::default(),
         stop: Stop::default(),
         admission: Admission::default(),
@@ -229,6 +232,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     broker.assign_directories().await?;
     tokio::spawn(directories::watch(broker.clone()));
     broker.coordinators.start(&broker);
+    broker.transactions.start(&broker);
     let housekeeping = Housekeeping::start(&broker, signals)?;
     let cleaner = LogCleaner::start(&broker)?;
     let mover = LogMover::start(&broker)?;
@@ -305,6 +309,8 @@ impl Running {
             ..
         } = self;
         broker.stop.request();
+        // Before the groups: markers are written through them.
+        broker.transactions.stop().await;
         broker.coordinators.stop().await;
         let closing = tokio::task::spawn_blocking(move || {
             mover.stop(&broker);

@@ -77,7 +77,7 @@ impl Coordinators {
 
     /// Loads what the logs have, so that it is there when it is asked for, and ages without being asked for.
     pub(crate) fn start(&self, broker: &Broker) {
-        for partition in led_partitions(broker) {
+        for partition in led_partitions(broker, OFFSETS_TOPIC) {
             if partition.log().log_end_offset() > partition.log().log_start_offset() {
                 self.shard(&partition);
             }
@@ -135,7 +135,7 @@ impl Coordinators {
         look: impl Fn(&Groups) -> R + Send + Sync + 'static,
     ) -> Result<Vec<R>, ErrorCode> {
         let look = Arc::new(look);
-        let partitions = led_partitions(broker);
+        let partitions = led_partitions(broker, OFFSETS_TOPIC);
         let shards: Vec<ShardHandle> = partitions.iter().map(|partition| self.shard(partition)).collect();
         let mut seen = Vec::with_capacity(shards.len());
         for shard in shards {
@@ -165,19 +165,7 @@ impl Coordinators {
     /// # Errors
     /// The topic cannot be created, or the partition has no leader.
     pub(crate) async fn leader_for(&self, broker: &Broker, group: &Str) -> Result<NodeId, ErrorCode> {
-        if broker.image.load().topics().by_name(OFFSETS_TOPIC).is_none() {
-            let topic = broker.internal_topic(OFFSETS_TOPIC);
-            let created = broker.create_topics(topic.into_iter().collect()).await;
-            created.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
-        }
-        let image = broker.image.load();
-        let topic = image.topics().by_name(OFFSETS_TOPIC);
-        let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        let partition = topic.partition(partition_for(group, partition_count(topic)));
-        let leader = partition
-            .map(|partition| partition.leader)
-            .filter(|leader| leader.is_some());
-        leader.ok_or(ErrorCode::CoordinatorNotAvailable)
+        leader_for(broker, OFFSETS_TOPIC, group).await
     }
 
     /// Has the coordinator of the groups in `partition` decide a commit of offsets in a transaction.
@@ -194,7 +182,7 @@ impl Coordinators {
     }
 
     fn shard_of(&self, broker: &Broker, group: &Str) -> Result<ShardHandle, ErrorCode> {
-        Ok(self.shard(&self.partition_of(broker, group)?))
+        Ok(self.shard(&led_partition(broker, OFFSETS_TOPIC, group)?))
     }
 
     /// The partition of `__consumer_offsets` that holds `group`.
@@ -202,12 +190,7 @@ impl Coordinators {
     /// # Errors
     /// This broker does not lead it.
     pub(crate) fn partition_of(&self, broker: &Broker, group: &Str) -> Result<Arc<Partition>, ErrorCode> {
-        let image = broker.image.load();
-        let topic = image.topics().by_name(OFFSETS_TOPIC).ok_or(ErrorCode::NotCoordinator)?;
-        let index = partition_for(group, partition_count(topic));
-        let partition = broker.partitions.by_id(topic.id, index);
-        let led = partition.filter(|partition| is_led(broker, partition));
-        led.ok_or(ErrorCode::NotCoordinator)
+        led_partition(broker, OFFSETS_TOPIC, group)
     }
 
     /// The shard of a partition; one that has ended is replaced.
@@ -270,10 +253,54 @@ fn is_led(broker: &Broker, partition: &Partition) -> bool {
     partition.leader().0 == broker.node_id && !partition.is_gone() && !partition.is_offline()
 }
 
-/// The partitions of `__consumer_offsets` that this broker leads.
-fn led_partitions(broker: &Broker) -> Vec<Arc<Partition>> {
+/// The partition of a coordinators' topic that holds `key`; the topic is created if there is none.
+///
+/// # Errors
+/// The topic cannot be created.
+pub(crate) async fn partition_of(broker: &Broker, topic: &str, key: &Str) -> Result<i32, ErrorCode> {
+    if broker.image.load().topics().by_name(topic).is_none() {
+        let wanted = broker.internal_topic(topic);
+        let created = broker.create_topics(wanted.into_iter().collect()).await;
+        created.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+    }
     let image = broker.image.load();
-    let Some(topic) = image.topics().by_name(OFFSETS_TOPIC) else {
+    let topic = image.topics().by_name(topic);
+    let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    Ok(partition_for(key, partition_count(topic)))
+}
+
+/// The leader of the partition of a coordinators' topic that holds `key`; the topic is created if there is none.
+///
+/// # Errors
+/// The topic cannot be created, or the partition has no leader.
+pub(crate) async fn leader_for(broker: &Broker, topic: &str, key: &Str) -> Result<NodeId, ErrorCode> {
+    let index = partition_of(broker, topic, key).await?;
+    let image = broker.image.load();
+    let leader = image
+        .topics()
+        .partition(topic, index)
+        .map(|partition| partition.leader)
+        .filter(|leader| leader.is_some());
+    leader.ok_or(ErrorCode::CoordinatorNotAvailable)
+}
+
+/// The partition of a coordinators' topic that holds `key`.
+///
+/// # Errors
+/// This broker does not lead it.
+pub(crate) fn led_partition(broker: &Broker, topic: &str, key: &Str) -> Result<Arc<Partition>, ErrorCode> {
+    let image = broker.image.load();
+    let topic = image.topics().by_name(topic).ok_or(ErrorCode::NotCoordinator)?;
+    let index = partition_for(key, partition_count(topic));
+    let partition = broker.partitions.by_id(topic.id, index);
+    let led = partition.filter(|partition| is_led(broker, partition));
+    led.ok_or(ErrorCode::NotCoordinator)
+}
+
+/// The partitions of a coordinators' topic that this broker leads.
+pub(crate) fn led_partitions(broker: &Broker, topic: &str) -> Vec<Arc<Partition>> {
+    let image = broker.image.load();
+    let Some(topic) = image.topics().by_name(topic) else {
         return Vec::new();
     };
     let mut partitions = broker.partitions.of_topic(topic.id);

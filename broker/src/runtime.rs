@@ -8,3 +8,4 @@ pub(crate) mod directories;
 pub(crate) mod housekeeping;
 pub(crate) mod metadata_log;
 pub(crate) mod mover;
+pub(crate) mod transaction_shard;

@@ -44,6 +44,7 @@ pub use heartbeat::check_consumer_group_heartbeat;
 pub(crate) use metadata_hash::TopicHashes;
 pub(crate) use offsets::CommitRule;
 pub(crate) use partitions::Partitions;
+pub(crate) use regex::compile_pattern;
 
 use crate::{
     GroupsConfig,

@@ -36,6 +36,7 @@ mod outcome;
 mod partition;
 mod record;
 mod timers;
+mod transactions;
 
 pub use admission::{check_group_id, check_join_group};
 pub use assignor::Assignor;
@@ -48,6 +49,10 @@ pub use offsets::TransactionalCommit;
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
 pub use partition::partition_for;
 pub use record::{ApplyError, describe_record};
+pub use transactions::{
+    Decision, EndTxn, Ending, InitProducerId, Producer, TransactionError, TransactionFilter, TransactionState,
+    Transactions, TransactionsConfig, describe_transaction_record,
+};
 
 #[cfg(test)]
 mod tests;

@@ -41,6 +41,9 @@ pub enum ApplyError {
     /// A type that Kafka 4.4 does not have.
     #[error("record type {0} is unknown")]
     UnknownType(i16),
+    /// A status of a transaction that Kafka 4.4 never writes.
+    #[error("transaction status {0} is unknown")]
+    UnknownTransactionStatus(i8),
 }
 
 /// A record with a meaning.
@@ -85,7 +88,7 @@ pub(crate) fn decode(record: &CoordinatorRecord) -> Result<Record, ApplyError> {
     }
 }
 
-fn decode_value<V: Message>(record: &CoordinatorRecord) -> Result<Option<V>, ApplyError> {
+pub(crate) fn decode_value<V: Message>(record: &CoordinatorRecord) -> Result<Option<V>, ApplyError> {
     let Some(value) = &record.value else {
         return Ok(None);
     };
@@ -134,7 +137,7 @@ pub(crate) fn group_tombstone(group: &Str) -> CoordinatorRecord {
 }
 
 /// `number`, then `message` in `version`.
-fn numbered(number: i16, message: &impl Message, version: i16) -> Bytes {
+pub(crate) fn numbered(number: i16, message: &impl Message, version: i16) -> Bytes {
     let mut writer = Writer::with_capacity(128);
     writer.i16(number);
     message.encode(&mut writer, version);

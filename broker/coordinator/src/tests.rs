@@ -6,7 +6,7 @@ mod consumer;
 mod driver;
 mod expiry;
 mod join;
-mod model;
+pub(crate) mod model;
 mod offsets;
 mod rebalance;
 mod replay;

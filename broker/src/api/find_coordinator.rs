@@ -1,7 +1,7 @@
 //! FindCoordinator, key 10, versions 0-6.
 //!
 //! v1: error message, key type. v3: flexible. v4: several keys (KIP-699). v6: share groups (KIP-932).
-//! Creates `__consumer_offsets` where it is missing. Not done: coordinators of transactions and of share groups.
+//! Creates `__consumer_offsets` and `__transaction_state` where they are missing. Not done: coordinators of share groups.
 
 use super::table::Call;
 use crate::broker::{Broker, ClientEndpoint};
@@ -56,7 +56,7 @@ pub(super) async fn handle(
 async fn find(broker: &Broker, call: &Call, key_type: i8, key: &Str) -> Result<ClientEndpoint, ErrorCode> {
     let leader = match key_type {
         GROUP => broker.coordinators.leader_for(broker, key).await?,
-        TRANSACTION => return Err(ErrorCode::CoordinatorNotAvailable),
+        TRANSACTION => broker.transactions.leader_for(broker, key).await?,
         _ => return Err(ErrorCode::InvalidRequest),
     };
     let endpoints = broker.client_endpoints(&call.peer.listener);

@@ -175,6 +175,19 @@ pub(crate) static TABLE: &[Entry] = &[
         offset_for_leader_epoch::handle
     ),
     later!(
+        AddPartitionsToTxn,
+        0..=5,
+        AddPartitionsToTxnRequest,
+        add_partitions_to_txn::handle
+    ),
+    later!(
+        AddOffsetsToTxn,
+        0..=4,
+        AddOffsetsToTxnRequest,
+        add_offsets_to_txn::handle
+    ),
+    later!(EndTxn, 0..=5, EndTxnRequest, end_txn::handle),
+    later!(
         WriteTxnMarkers,
         1..=2,
         WriteTxnMarkersRequest,
@@ -242,6 +255,18 @@ pub(crate) static TABLE: &[Entry] = &[
         0..=0,
         UnregisterBrokerRequest,
         unregister_broker::handle
+    ),
+    later!(
+        DescribeTransactions,
+        0..=0,
+        DescribeTransactionsRequest,
+        describe_transactions::handle
+    ),
+    later!(
+        ListTransactions,
+        0..=2,
+        ListTransactionsRequest,
+        list_transactions::handle
     ),
     later!(
         ConsumerGroupHeartbeat,

@@ -10,6 +10,9 @@ use ottla_protocol::{
     },
 };
 
+/// With fewer brokers than wanted replicas the broker's own topics could never be made; a single node has one.
+const INTERNAL_REPLICATION_FACTOR: i16 = 1;
+
 impl Broker {
     /// Creates the topics that a client asked for and that do not exist (`auto.create.topics.enable`), with the
     /// broker's defaults. Returns those that do not exist afterwards, each with the reason.
@@ -58,24 +61,46 @@ impl Broker {
     /// How one of the broker's own topics is created; `None` for one that nothing here uses yet.
     pub(crate) fn internal_topic(&self, name: &str) -> Option<CreatableTopic> {
         let number = |key: &str| self.config.layers().broker_number(key);
-        if name != "__consumer_offsets" {
-            return None;
-        }
         let config = |name: &str, value: String| CreatableTopicConfig {
             name: name.into(),
             value: Some(value.into()),
         };
+        let (partitions, configs) = match name {
+            "__consumer_offsets" => (
+                number("offsets.topic.num.partitions"),
+                vec![
+                    config("cleanup.policy", "compact".to_owned()),
+                    config("compression.type", "producer".to_owned()),
+                    config("segment.bytes", number("offsets.topic.segment.bytes").to_string()),
+                ],
+            ),
+            "__transaction_state" => (
+                number("transaction.state.log.num.partitions"),
+                vec![
+                    config("cleanup.policy", "compact".to_owned()),
+                    config("compression.type", "uncompressed".to_owned()),
+                    config("min.insync.replicas", self.min_isr_of_transactions().to_string()),
+                    config(
+                        "segment.bytes",
+                        number("transaction.state.log.segment.bytes").to_string(),
+                    ),
+                    config("unclean.leader.election.enable", "false".to_owned()),
+                ],
+            ),
+            _ => return None,
+        };
         Some(CreatableTopic {
             name: name.into(),
-            num_partitions: i32::try_from(number("offsets.topic.num.partitions")).unwrap_or(i32::MAX),
-            // With fewer brokers than wanted replicas the topic could never be made; a single node has one.
-            replication_factor: 1,
-            configs: vec![
-                config("cleanup.policy", "compact".to_owned()),
-                config("compression.type", "producer".to_owned()),
-                config("segment.bytes", number("offsets.topic.segment.bytes").to_string()),
-            ],
+            num_partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+            replication_factor: INTERNAL_REPLICATION_FACTOR,
+            configs,
             ..Default::default()
         })
+    }
+
+    /// No more than there are replicas: Apache Kafka, given these files, could write nothing otherwise.
+    fn min_isr_of_transactions(&self) -> i64 {
+        let wanted = self.config.layers().broker_number("transaction.state.log.min.isr");
+        wanted.min(INTERNAL_REPLICATION_FACTOR.into())
     }
 }

@@ -7,7 +7,7 @@
 //! Whatever goes wrong ends the shard: everybody who waits is told to ask again, and the next request starts a new
 //! shard, which loads what is in the log. So there is no state that the log does not bear out.
 
-mod log;
+pub(super) mod log;
 mod transactions;
 
 pub(crate) use transactions::Producer;

@@ -15,7 +15,7 @@
 //! are committed, and finds two owners or a commit that was lost.
 
 mod client;
-pub(super) mod random;
+pub(crate) mod random;
 mod world;
 
 use world::{Bug, World};

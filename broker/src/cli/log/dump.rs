@@ -2,7 +2,7 @@
 
 use super::{Dump, line::Line};
 use anyhow::{Context, bail};
-use ottla_coordinator::{CoordinatorRecord, describe_record};
+use ottla_coordinator::{CoordinatorRecord, describe_record, describe_transaction_record};
 use ottla_protocol::{
     ids::Offset,
     messages::MetadataRecord,
@@ -27,6 +27,7 @@ const INFLATED_BYTES_MAX: usize = 256 << 20;
 enum Contents {
     Metadata,
     Groups,
+    Transactions,
     Other,
 }
 
@@ -226,6 +227,7 @@ fn contents(path: &Path) -> Contents {
     match parent.unwrap_or_default() {
         "__cluster_metadata-0" => Contents::Metadata,
         name if name.starts_with("__consumer_offsets-") => Contents::Groups,
+        name if name.starts_with("__transaction_state-") => Contents::Transactions,
         _ if path.extension().is_some_and(|extension| extension == "checkpoint") => Contents::Metadata,
         _ => Contents::Other,
     }
@@ -239,12 +241,16 @@ fn decoded(contents: Contents, record: &Record<'_>) -> Option<String> {
             let decoded = MetadataRecord::from_value(copy(record.value?));
             Some(decoded.map_or_else(|error| error.to_string(), |record| format!("{record:?}")))
         }
-        Contents::Groups => {
+        Contents::Groups | Contents::Transactions => {
             let record = CoordinatorRecord {
                 key: copy(record.key?),
                 value: record.value.map(copy),
             };
-            Some(describe_record(&record).unwrap_or_else(|error| error.to_string()))
+            let described = match contents {
+                Contents::Transactions => describe_transaction_record(&record),
+                _ => describe_record(&record),
+            };
+            Some(described.unwrap_or_else(|error| error.to_string()))
         }
     }
 }

@@ -1,9 +1,9 @@
-//! How groups are read from their log and written to it.
+//! How coordinators read their log and write to it.
 
 use super::transactions::Producer;
 use crate::{clock::now_ms, partitions::Partition};
 use bytes::Bytes;
-use ottla_coordinator::{ApplyError, CoordinatorRecord, Groups, GroupsConfig};
+use ottla_coordinator::{ApplyError, CoordinatorRecord, Groups, GroupsConfig, Transactions, TransactionsConfig};
 use ottla_protocol::{
     ids::Offset,
     records::{
@@ -23,9 +23,9 @@ const INFLATED_BYTES: usize = 256 << 20;
 /// Bytes of records after which another batch is begun.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Why groups cannot be loaded.
+/// Why a coordinator cannot load.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReplayError {
+pub(in crate::runtime) enum ReplayError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -56,6 +56,29 @@ impl StorageError for ReplayError {
 /// pending.
 pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Groups, Offset), ReplayError> {
     let mut groups = Groups::new(config);
+    let end_offset = read(partition, |batch| batch.replay(&mut groups))?;
+    Ok((groups, end_offset))
+}
+
+/// The transactions as the log has them, and the log's end. Waits for the disk.
+///
+/// A record that cannot be understood is logged and skipped.
+pub(in crate::runtime) fn replay_transactions(
+    partition: &Partition,
+    config: TransactionsConfig,
+) -> Result<(Transactions, Offset), ReplayError> {
+    let mut transactions = Transactions::new(config);
+    let end_offset = read(partition, |batch| {
+        batch.each_record(|offset, record| batch.note(offset, transactions.apply(&record)))
+    })?;
+    Ok((transactions, end_offset))
+}
+
+/// Shows every batch of the log; returns where it ends.
+fn read(
+    partition: &Partition,
+    mut take: impl FnMut(Batch<'_>) -> Result<(), ReplayError>,
+) -> Result<Offset, ReplayError> {
     let end_offset = partition.log().log_end_offset();
     let mut next = partition.log().log_start_offset();
     while next < end_offset {
@@ -67,15 +90,14 @@ pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Gro
         let bytes = slice.records.into_bytes()?;
         for found in batch::batches(&bytes) {
             let (header, batch) = found?;
-            let batch = Batch {
+            take(Batch {
                 partition,
                 header,
                 bytes: bytes.slice_ref(batch),
-            };
-            batch.replay(&mut groups)?;
+            })?;
         }
     }
-    Ok((groups, end_offset))
+    Ok(end_offset)
 }
 
 /// A batch that is being read.
@@ -115,16 +137,37 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Shows every record that has a key; control batches have none for a coordinator of transactions.
+    fn each_record(&self, mut take: impl FnMut(Offset, CoordinatorRecord)) -> Result<(), ReplayError> {
+        let attributes = self.header.attributes;
+        if attributes.is_control() {
+            return Ok(());
+        }
+        let compressed = self.bytes.slice(batch::HEADER_BYTES..);
+        let section = compression::decompress(attributes.compression()?, &compressed, INFLATED_BYTES)?;
+        for record in record::records(&section, self.header.records_count) {
+            let record = record?;
+            let Some(key) = record.key else { continue };
+            let read = CoordinatorRecord {
+                key: section.slice_ref(key),
+                value: record.value.map(|value| section.slice_ref(value)),
+            };
+            take(self.header.base_offset + i64::from(record.offset_delta), read);
+        }
+        Ok(())
+    }
+
     fn note(&self, offset: Offset, taken: Result<(), ApplyError>) {
         if let Err(error) = taken {
-            tracing::error!(partition = self.partition.index, offset, %error, "a record of __consumer_offsets is skipped");
+            let topic = &self.partition.topic;
+            tracing::error!(%topic, partition = self.partition.index, offset, %error, "a record is skipped");
         }
     }
 }
 
 /// Appends the records in one piece, as those of a producer's transaction where there is one. Returns the offset after
 /// the last.
-pub(super) fn append(
+pub(in crate::runtime) fn append(
     partition: &Arc<Partition>,
     records: &[CoordinatorRecord],
     transaction: Option<Producer>,

@@ -114,7 +114,14 @@ const HONOURED: &[&str] = &[
     "producer.id.expiration.ms",
     "replica.alter.log.dirs.io.max.bytes.per.second",
     "socket.request.max.bytes",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+    "transaction.max.timeout.ms",
     "transaction.partition.verification.enable",
+    "transaction.remove.expired.transaction.cleanup.interval.ms",
+    "transaction.state.log.min.isr",
+    "transaction.state.log.num.partitions",
+    "transaction.state.log.segment.bytes",
+    "transactional.id.expiration.ms",
     "unclean.leader.election.enable",
 ];
 
@@ -136,7 +143,15 @@ const REASONS: &[(&str, &str)] = &[
     ("group.share.", "share groups are not implemented yet"),
     ("errors.deadletterqueue.", "share groups are not implemented yet"),
     ("group.streams.", "streams groups are not implemented yet"),
-    ("transaction", "transactions are not implemented yet"),
+    (
+        "transaction.state.log.replication.factor",
+        "a single node has one replica",
+    ),
+    (
+        "transaction.state.log.load.buffer.size",
+        "transactions are loaded in steps of a fixed size",
+    ),
+    ("transaction.two.phase", "two-phase commit is not implemented"),
     ("replica.", "replication between brokers is not implemented yet"),
     ("num.replica", "replication between brokers is not implemented yet"),
     (

@@ -1,9 +1,9 @@
 //! Random numbers of a seed (splitmix64).
 
-pub(in crate::tests) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(in crate::tests) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -16,12 +16,12 @@ impl Random {
     }
 
     /// A number in `0..end`.
-    pub(in crate::tests) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
     /// True once in `n` times.
-    pub(in crate::tests) fn one_in(&mut self, n: usize) -> bool {
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }

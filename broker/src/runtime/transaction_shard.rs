@@ -1,0 +1,330 @@
+//! One task for each partition of `__transaction_state`: the only writer of its transactions.
+//!
+//! It works as the shards of groups do (`coordinator_shard.rs`): commands that wait are decided on
+//! `ottla_coordinator::Transactions`, applied, appended as one batch, and answered when the high watermark has passed
+//! it. No answer here waits for anything else. Besides, it has the markers written of transactions whose outcome is
+//! committed: each ending is a task of its own, which ends before another shard of the partition begins, so that no
+//! marker is late.
+//!
+//! Whatever goes wrong ends the shard: everybody who waits is told to ask again, and the next request starts a new
+//! shard, which loads what is in the log.
+
+use super::coordinator_shard::log;
+use crate::{
+    broker::Broker,
+    clock::now_ms,
+    partitions::Partition,
+    stop::Stop,
+    transactions::{Ended, end},
+    waiting::{Interest, RegistrationId},
+};
+use ottla_coordinator::{CoordinatorRecord, Decision, Ending, Now, Transactions, TransactionsConfig};
+use ottla_protocol::{
+    ErrorCode,
+    ids::{LeaderEpoch, NodeId, Offset, ProducerId},
+};
+use ottla_replication::image::feature;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+/// Commands that may wait for a shard; beyond that those who ask wait to ask.
+const QUEUE: usize = 1024;
+/// Commands decided before their records are written.
+const COMMANDS_PER_WRITE: usize = 256;
+/// Bytes of records after which no further command is decided before they are written.
+const BYTES_PER_WRITE: usize = 512 << 10;
+/// How long a request waits for a shard that is being loaded before its client is told to try again.
+const LOADING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Lets an answer go.
+type Release = Box<dyn FnOnce() + Send>;
+/// Decides a request; returns what to write, and its answer.
+type Command = Box<dyn FnOnce(&mut Transactions, Now) -> (Vec<CoordinatorRecord>, Release) + Send>;
+
+/// What a new shard needs.
+pub(crate) struct Setting {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) config: TransactionsConfig,
+    pub(crate) stop: Arc<Stop>,
+    /// Bounds how many shards load at the same time.
+    pub(crate) loading: Arc<Semaphore>,
+    pub(crate) broker: Weak<Broker>,
+}
+
+/// Where requests to a shard go in.
+#[derive(Clone)]
+pub(crate) struct ShardHandle {
+    commands: mpsc::Sender<Command>,
+    is_loaded: watch::Receiver<bool>,
+}
+
+/// Starts a shard. It takes commands at once and answers them when it has loaded.
+pub(crate) fn start(setting: Setting) -> (ShardHandle, JoinHandle<()>) {
+    let (sender, commands) = mpsc::channel(QUEUE);
+    let (loaded, is_loaded) = watch::channel(false);
+    let handle = ShardHandle {
+        commands: sender,
+        is_loaded,
+    };
+    (handle, tokio::spawn(run(setting, commands, loaded)))
+}
+
+impl ShardHandle {
+    /// Whether the shard has ended and another one is to be started.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.commands.is_closed()
+    }
+
+    /// Has the shard decide, and waits until what it decided is committed.
+    ///
+    /// # Errors
+    /// What the client is told: the coordinator is loading, or is none any more.
+    pub(crate) async fn decide<R: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut Transactions, Now) -> Decision<R> + Send + 'static,
+    ) -> Result<R, ErrorCode> {
+        self.loaded().await?;
+        let (answer, answered) = oneshot::channel();
+        let command: Command = Box::new(move |transactions, now| {
+            let decision = decide(transactions, now);
+            let release: Release = Box::new(move || {
+                // Who asked may have gone.
+                let _ = answer.send(decision.reply);
+            });
+            (decision.records, release)
+        });
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+        answered.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
+    }
+
+    async fn loaded(&self) -> Result<(), ErrorCode> {
+        let mut is_loaded = self.is_loaded.clone();
+        if *is_loaded.borrow_and_update() {
+            return Ok(());
+        }
+        let loaded = is_loaded.wait_for(|is_loaded| *is_loaded);
+        match tokio::time::timeout(LOADING_PATIENCE, loaded).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ErrorCode::CoordinatorNotAvailable),
+            Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),
+        }
+    }
+}
+
+async fn run(setting: Setting, mut commands: mpsc::Receiver<Command>, loaded: watch::Sender<bool>) {
+    let Setting {
+        partition,
+        config,
+        stop,
+        loading,
+        broker,
+    } = setting;
+    let leader = partition.leader();
+    let permit = loading.acquire().await;
+    let from_log = partition.clone();
+    let replayed = tokio::task::spawn_blocking(move || log::replay_transactions(&from_log, config)).await;
+    drop(permit);
+    let (transactions, end_offset) = match replayed {
+        Ok(Ok(replayed)) => replayed,
+        Ok(Err(error)) => {
+            partition.storage_fault(&error);
+            return;
+        }
+        // A panic has been reported by its own hook.
+        Err(_) => return,
+    };
+    let interest = Arc::<Interest>::default();
+    let mut shard = Shard {
+        registration: partition.interested.register(&interest, 0),
+        partition,
+        leader,
+        transactions,
+        broker,
+        held: VecDeque::new(),
+        jobs: JoinSet::new(),
+        end_offset,
+        started: Instant::now(),
+    };
+    let now = shard.now();
+    shard.transactions.on_loaded(now);
+    if shard.finish(Write::default()) {
+        loaded.send_replace(true);
+        shard.serve(&mut commands, &interest, &stop).await;
+    }
+    // Whoever waits hears of it when its answer is dropped. The next shard begins when the queue is closed: no marker of
+    // this one may be under way then.
+    shard.partition.interested.unregister(shard.registration);
+    shard.jobs.shutdown().await;
+}
+
+/// What one or more decisions lead to.
+#[derive(Default)]
+struct Write {
+    records: Vec<CoordinatorRecord>,
+    bytes: usize,
+    releases: Vec<Release>,
+}
+
+/// What waits until the log is committed.
+enum Held {
+    Answer(Release),
+    Ending(Ending),
+}
+
+/// What a task of the shard has done.
+enum Done {
+    Ended(Ended),
+    ProducerId(Option<ProducerId>),
+}
+
+struct Shard {
+    partition: Arc<Partition>,
+    /// Who led, in which epoch, when the transactions were loaded: they are this leader's alone.
+    leader: (NodeId, LeaderEpoch),
+    registration: RegistrationId,
+    transactions: Transactions,
+    broker: Weak<Broker>,
+    /// Each with the offset that the high watermark must have reached.
+    held: VecDeque<(Offset, Held)>,
+    /// One for each transaction that is being ended, and one at most that gets a producer id.
+    jobs: JoinSet<Done>,
+    /// The offset after the last record written.
+    end_offset: Offset,
+    started: Instant,
+}
+
+impl Shard {
+    fn now(&self) -> Now {
+        let elapsed = self.started.elapsed().as_millis();
+        Now {
+            monotonic_ms: i64::try_from(elapsed).unwrap_or(i64::MAX),
+            wall_ms: now_ms(),
+        }
+    }
+
+    /// When the transactions want to be looked at next.
+    fn deadline(&self) -> Instant {
+        let after_ms = self.transactions.next_deadline_ms();
+        self.started + Duration::from_millis(u64::try_from(after_ms).unwrap_or(0))
+    }
+
+    /// Serves until it cannot any more.
+    async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, interest: &Interest, stop: &Stop) {
+        let mut batch = Vec::new();
+        loop {
+            let deadline = self.deadline();
+            let mut done = None;
+            tokio::select! {
+                count = commands.recv_many(&mut batch, COMMANDS_PER_WRITE) => {
+                    if count == 0 {
+                        return;
+                    }
+                }
+                Some(joined) = self.jobs.join_next(), if !self.jobs.is_empty() => {
+                    // A panic has been reported by its own hook; what it was to end is ended after the next load.
+                    let Ok(joined) = joined else { return };
+                    done = Some(joined);
+                }
+                () = tokio::time::sleep_until(deadline.into()) => {}
+                () = interest.news() => {}
+                () = stop.requested() => return,
+            }
+            let is_led = !self.partition.is_gone() && self.partition.leader() == self.leader;
+            // What was written to a log that is offline may never be committed.
+            if !is_led || self.partition.log().is_offline() || !self.work(batch.drain(..), done) {
+                return;
+            }
+        }
+    }
+
+    /// Whether all of it could be written.
+    fn work(&mut self, commands: impl Iterator<Item = Command>, done: Option<Done>) -> bool {
+        let Some(broker) = self.broker.upgrade() else {
+            return false;
+        };
+        let version = broker.image.load().features().level(feature::TRANSACTION_VERSION);
+        self.transactions.see_version(i8::try_from(version).unwrap_or(i8::MAX));
+        let mut write = Write::default();
+        let now = self.now();
+        match done {
+            Some(Done::Ended(Ended::Written(ending))) => {
+                let decision = self.transactions.handle_markers_written(&ending, now);
+                self.take(decision.records, &mut write);
+            }
+            Some(Done::Ended(Ended::Fenced | Ended::Stopped)) => return false,
+            Some(Done::ProducerId(Some(id))) => self.transactions.bring_producer_id(id, now),
+            // It is wished for again when the transactions are next looked at.
+            Some(Done::ProducerId(None)) | None => {}
+        }
+        if self.transactions.next_deadline_ms() <= now.monotonic_ms {
+            let decision = self.transactions.tick(now);
+            self.take(decision.records, &mut write);
+        }
+        for command in commands {
+            let (records, release) = command(&mut self.transactions, now);
+            self.take(records, &mut write);
+            write.releases.push(release);
+            if write.bytes >= BYTES_PER_WRITE && !self.finish(std::mem::take(&mut write)) {
+                return false;
+            }
+        }
+        if self.transactions.take_wish_for_producer_id() {
+            self.jobs
+                .spawn(async move { Done::ProducerId(broker.producer_ids.next(&broker).await.ok()) });
+        }
+        self.finish(write)
+    }
+
+    /// Makes a decision true here. It is told to nobody before it is in the log.
+    fn take(&mut self, records: Vec<CoordinatorRecord>, write: &mut Write) {
+        for record in records {
+            if let Err(error) = self.transactions.apply(&record) {
+                tracing::error!(partition = self.partition.index, %error, "a decision cannot be read back");
+            }
+            write.bytes += record.key.len() + record.value.as_ref().map_or(0, |value| value.len());
+            write.records.push(record);
+        }
+    }
+
+    /// Appends what was decided; answers and markers wait until it is committed. If nothing could be appended, what was
+    /// applied is ahead of the log, and the shard must end: false.
+    fn finish(&mut self, write: Write) -> bool {
+        if !write.records.is_empty() {
+            match log::append(&self.partition, &write.records, None) {
+                Ok(end_offset) => self.end_offset = end_offset,
+                Err(error) => {
+                    // What is wrong with the disk its directory has said.
+                    tracing::debug!(partition = self.partition.index, %error, "the transactions cannot be written");
+                    return false;
+                }
+            }
+        }
+        let end_offset = self.end_offset;
+        let endings = self.transactions.take_endings().into_iter().map(Held::Ending);
+        let held = write.releases.into_iter().map(Held::Answer).chain(endings);
+        self.held.extend(held.map(|held| (end_offset, held)));
+        self.release();
+        true
+    }
+
+    fn release(&mut self) {
+        let high_watermark = self.partition.log().high_watermark();
+        while let Some((_, held)) = self.held.pop_front_if(|(offset, _)| *offset <= high_watermark) {
+            match held {
+                Held::Answer(release) => release(),
+                Held::Ending(ending) => {
+                    let ended = end(self.broker.clone(), ending, self.leader.1);
+                    self.jobs.spawn(async move { Done::Ended(ended.await) });
+                }
+            }
+        }
+    }
+}
