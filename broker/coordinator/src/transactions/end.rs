@@ -117,7 +117,7 @@ impl Transactions {
             TransactionState::CompleteCommit | TransactionState::CompleteAbort
         );
         let is_current = request.producer.epoch == current.producer.epoch;
-        if !is_current && !(is_complete && is_retry) {
+        if !(is_current || is_complete && is_retry) {
             return Err(TransactionError::Fenced);
         }
         match (current.state, request.is_commit) {

@@ -168,7 +168,7 @@ impl World {
         }
         while self.answers.len() > UNDER_WAY {
             let index = self.random.below(self.answers.len());
-            self.answers.swap_remove(index);
+            let _ = self.answers.swap_remove(index);
         }
     }
 
