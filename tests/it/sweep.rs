@@ -121,6 +121,8 @@ fn every_api_answers_in_every_version_or_closes_the_connection() -> Outcome {
             ListPartitionReassignmentsRequest OffsetDeleteRequest DescribeQuorumRequest UpdateFeaturesRequest
             DescribeClusterRequest DescribeProducersRequest UnregisterBrokerRequest ListConfigResourcesRequest
             DescribeTopicPartitionsRequest ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest
+            AddPartitionsToTxnRequest AddOffsetsToTxnRequest EndTxnRequest DescribeTransactionsRequest
+            ListTransactionsRequest
         );
         Ok(())
     })
