@@ -119,12 +119,16 @@ fn check_segment(
     checked: &mut Checked,
 ) -> Result<bool, OpenError> {
     let indexed_up_to = indexed_up_to(segment).map_err(ScanError::Io)?;
-    let (position, next_offset) = keep_indexes_below(segment, from, options.has_lost_power)?;
+    let KeptIndexes {
+        position,
+        next_offset,
+        knows_aborted_below,
+    } = keep_indexes_below(segment, from, options)?;
     let first_timestamp = match position {
         0 => None,
         _ => segment.first_timestamp()?,
     };
-    checked.rebuilt_from = checked.rebuilt_from.or(Some(next_offset));
+    checked.rebuilt_from = checked.rebuilt_from.or(Some(knows_aborted_below));
     let file_bytes = segment.size_bytes();
     let mut walk = Walk {
         segment,
@@ -220,9 +224,17 @@ fn cut_off(walk: &Walk<'_>, rest: Rest, writer: &Writer, file_bytes: u64) -> io:
     segment.flush_indexes()
 }
 
-/// Keeps the index entries of batches before `from`, if they agree with the log. Returns from where to walk: a position
-/// and the least offset that the batch there may have.
-fn keep_indexes_below(segment: &Segment, from: Offset, has_lost_power: bool) -> Result<(u64, Offset), ScanError> {
+/// What of a segment's indexes is good, and from where to walk to build the rest.
+struct KeptIndexes {
+    position: u64,
+    /// The least offset that the batch there may have.
+    next_offset: Offset,
+    /// The transaction index has all that were aborted by a marker before this.
+    knows_aborted_below: Offset,
+}
+
+/// Keeps the index entries of batches before `from`, if they agree with the log.
+fn keep_indexes_below(segment: &Segment, from: Offset, options: &LogOptions) -> Result<KeptIndexes, ScanError> {
     // Indexes of a segment that is appended to are not synced.
     segment.offsets.keep_rising()?;
     segment.times.keep_rising()?;
@@ -235,17 +247,26 @@ fn keep_indexes_below(segment: &Segment, from: Offset, has_lost_power: bool) -> 
         segment.times.truncate_to(Offset::MIN)?;
         segment.txns.truncate_to(segment.base_offset())?;
         segment.forget_largest();
-        return Ok((0, segment.base_offset()));
+        return Ok(KeptIndexes {
+            position: 0,
+            next_offset: segment.base_offset(),
+            knows_aborted_below: segment.base_offset(),
+        });
     };
     // The walk starts with the batch of the last entry, which is therefore added again.
     segment.offsets.drop_last()?;
     segment.times.truncate_to(entry.offset)?;
-    segment.txns.truncate_to(entry.offset)?;
+    // This index is synced with the log. One that counts as closed and is not may lack anything.
+    let knows_aborted_below = match options.is_clean {
+        true => entry.offset,
+        false => from,
+    };
+    segment.txns.truncate_to(knows_aborted_below)?;
     segment.forget_largest();
     let mut known_up_to = segment.indexed_times_end()?;
     // A process that is killed leaves a time index that is at most an entry behind, if it is not empty for another
     // reason. After a power loss it may have lost any more than the offset index.
-    if !has_lost_power
+    if !options.has_lost_power
         && segment.times.last()?.is_some()
         && let Some(before) = segment.offsets.last()?
         && segment.is_good(&before)?
@@ -255,7 +276,11 @@ fn keep_indexes_below(segment: &Segment, from: Offset, has_lost_power: bool) -> 
     segment.look_for_largest_in(known_up_to..entry.position)?;
     let header = segment.bytes(entry.position..entry.position + HEADER_BYTES as u64)?;
     let header = BatchHeader::parse(&header).map_err(|error| ScanError::corrupt(segment, entry.position, error))?;
-    Ok((entry.position, header.base_offset))
+    Ok(KeptIndexes {
+        position: entry.position,
+        next_offset: header.base_offset,
+        knows_aborted_below,
+    })
 }
 
 fn note_epoch(epochs: &mut Vec<EpochEntry>, header: &BatchHeader) {
