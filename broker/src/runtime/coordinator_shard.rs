@@ -145,22 +145,30 @@ impl ShardHandle {
     }
 
     async fn loaded(&self) -> Result<(), ErrorCode> {
-        let mut is_loaded = self.is_loaded.clone();
-        if *is_loaded.borrow_and_update() {
-            return Ok(());
-        }
-        let loaded = is_loaded.wait_for(|is_loaded| *is_loaded);
-        match tokio::time::timeout(LOADING_PATIENCE, loaded).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(ErrorCode::CoordinatorNotAvailable),
-            Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),
-        }
+        until_loaded(&self.is_loaded).await
     }
 
     /// Topics are gone: their offsets go too, a little later.
     pub(crate) fn forget_topics(&self, topics: &[(Str, Uuid)]) {
         self.gone.topics.lock().extend_from_slice(topics);
         self.gone.news.notify_one();
+    }
+}
+
+/// Waits for a shard that is being loaded.
+///
+/// # Errors
+/// It is not loaded yet, or has ended.
+pub(super) async fn until_loaded(is_loaded: &watch::Receiver<bool>) -> Result<(), ErrorCode> {
+    let mut is_loaded = is_loaded.clone();
+    if *is_loaded.borrow_and_update() {
+        return Ok(());
+    }
+    let loaded = is_loaded.wait_for(|is_loaded| *is_loaded);
+    match tokio::time::timeout(LOADING_PATIENCE, loaded).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(ErrorCode::CoordinatorNotAvailable),
+        Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),
     }
 }
 

@@ -9,7 +9,7 @@
 //! Whatever goes wrong ends the shard: everybody who waits is told to ask again, and the next request starts a new
 //! shard, which loads what is in the log.
 
-use super::coordinator_shard::log;
+use super::coordinator_shard::{log, until_loaded};
 use crate::{
     broker::Broker,
     clock::now_ms,
@@ -40,8 +40,6 @@ const QUEUE: usize = 1024;
 const COMMANDS_PER_WRITE: usize = 256;
 /// Bytes of records after which no further command is decided before they are written.
 const BYTES_PER_WRITE: usize = 512 << 10;
-/// How long a request waits for a shard that is being loaded before its client is told to try again.
-const LOADING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lets an answer go.
 type Release = Box<dyn FnOnce() + Send>;
@@ -90,7 +88,7 @@ impl ShardHandle {
         &self,
         decide: impl FnOnce(&mut Transactions, Now) -> Decision<R> + Send + 'static,
     ) -> Result<R, ErrorCode> {
-        self.loaded().await?;
+        until_loaded(&self.is_loaded).await?;
         let (answer, answered) = oneshot::channel();
         let command: Command = Box::new(move |transactions, now| {
             let decision = decide(transactions, now);
@@ -103,19 +101,6 @@ impl ShardHandle {
         let sent = self.commands.send(command).await;
         sent.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
         answered.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
-    }
-
-    async fn loaded(&self) -> Result<(), ErrorCode> {
-        let mut is_loaded = self.is_loaded.clone();
-        if *is_loaded.borrow_and_update() {
-            return Ok(());
-        }
-        let loaded = is_loaded.wait_for(|is_loaded| *is_loaded);
-        match tokio::time::timeout(LOADING_PATIENCE, loaded).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(ErrorCode::CoordinatorNotAvailable),
-            Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),
-        }
     }
 }
 

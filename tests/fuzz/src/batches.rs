@@ -12,7 +12,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const INFLATED_BYTES_MAX: usize = 1 << 20;
 const NOW_MS: i64 = 1_700_000_000_000;
 
-const CODECS: [Compression; 5] = [
+pub(crate) const CODECS: [Compression; 5] = [
     Compression::None,
     Compression::Gzip,
     Compression::Snappy,

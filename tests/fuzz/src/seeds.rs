@@ -1,16 +1,9 @@
 //! Sound inputs of each kind, from which the others are made.
 
+use crate::batches::CODECS;
 use ottla_protocol::ids::{ProducerEpoch, ProducerId};
 use ottla_protocol::records::batch::HEADER_BYTES;
 use ottla_protocol::records::{BatchBuilder, Codec, Compression, NewRecord};
-
-const CODECS: [Compression; 5] = [
-    Compression::None,
-    Compression::Gzip,
-    Compression::Snappy,
-    Compression::Lz4,
-    Compression::Zstd,
-];
 
 fn built(compression: Compression) -> Vec<u8> {
     let mut builder = BatchBuilder::new().codec(Codec::of(compression));

@@ -21,8 +21,10 @@ struct PendingOffset {
     is_superseded: bool,
 }
 
+/// The offsets of one group in one transaction, by topic and partition.
+type OfGroup = BTreeMap<(Str, i32), PendingOffset>;
 /// The offsets of one transaction, by group.
-type OfProducer = BTreeMap<Str, BTreeMap<(Str, i32), PendingOffset>>;
+type OfProducer = BTreeMap<Str, OfGroup>;
 
 /// The offsets of all open transactions.
 #[derive(Debug, Default)]
@@ -62,29 +64,20 @@ impl PendingOffsets {
 
     /// Whether it is open whether what is committed for the partition will count.
     pub(crate) fn has(&self, group: &Str, topic: &Str, partition: i32) -> bool {
-        let Some(producers) = self.by_group.get(group) else {
-            return false;
-        };
         let key = (topic.clone(), partition);
-        let mut offsets = producers
-            .iter()
-            .filter_map(|producer| self.by_producer.get(producer)?.get(group));
-        offsets.any(|offsets| offsets.contains_key(&key))
+        self.each_of(group).any(|offsets| offsets.contains_key(&key))
     }
 
     /// The partitions for which offsets of the group are pending. One comes as often as it is in transactions.
     pub(crate) fn of_group(&self, group: &Str) -> impl Iterator<Item = (&Str, i32)> {
-        let producers = self.by_group.get(group).into_iter().flatten();
-        let offsets = producers.filter_map(|producer| self.by_producer.get(producer)?.get(group));
-        offsets.flat_map(|offsets| offsets.keys().map(|(topic, partition)| (topic, *partition)))
+        let keys = self.each_of(group).flat_map(BTreeMap::keys);
+        keys.map(|(topic, partition)| (topic, *partition))
     }
 
     /// The partitions of a topic for which offsets of the group are pending, without those of a later topic of that
     /// name.
     pub(crate) fn of_topic(&self, group: &Str, topic: &Str, id: Uuid) -> impl Iterator<Item = i32> {
-        let producers = self.by_group.get(group).into_iter().flatten();
-        let offsets = producers.filter_map(|producer| self.by_producer.get(producer)?.get(group));
-        let offsets = offsets.flatten();
+        let offsets = self.each_of(group).flatten();
         offsets.filter_map(move |((name, partition), pending)| {
             let written_for = pending.committed.topic_id;
             (name == topic && (written_for.is_zero() || written_for == id)).then_some(*partition)
@@ -97,33 +90,32 @@ impl PendingOffsets {
     }
 
     fn supersede_before(&mut self, order: u64, group: &Str, topic: &Str, partition: i32) {
-        let Some(producers) = self.by_group.get(group) else {
-            return;
-        };
         let key = (topic.clone(), partition);
-        for producer in producers {
-            let pending = self
-                .by_producer
-                .get_mut(producer)
-                .and_then(|groups| groups.get_mut(group));
-            if let Some(pending) = pending.and_then(|offsets| offsets.get_mut(&key)) {
+        self.change_each_of(group, |offsets| {
+            if let Some(pending) = offsets.get_mut(&key) {
                 pending.is_superseded |= pending.order < order;
             }
-        }
+        });
     }
 
     /// Takes a tombstone: what is pending for the partition will never count.
     pub(crate) fn remove(&mut self, group: &Str, topic: &Str, partition: i32) {
-        let Some(producers) = self.by_group.get(group) else {
-            return;
-        };
         let key = (topic.clone(), partition);
-        for producer in producers {
-            let pending = self
-                .by_producer
-                .get_mut(producer)
-                .and_then(|groups| groups.get_mut(group));
-            pending.and_then(|offsets| offsets.remove(&key));
+        self.change_each_of(group, |offsets| drop(offsets.remove(&key)));
+    }
+
+    /// What each open transaction has committed of the group.
+    fn each_of(&self, group: &Str) -> impl Iterator<Item = &OfGroup> {
+        let producers = self.by_group.get(group).into_iter().flatten();
+        producers.filter_map(|producer| self.by_producer.get(producer)?.get(group))
+    }
+
+    fn change_each_of(&mut self, group: &Str, mut change: impl FnMut(&mut OfGroup)) {
+        for producer in self.by_group.get(group).into_iter().flatten() {
+            let offsets = self.by_producer.get_mut(producer);
+            if let Some(offsets) = offsets.and_then(|groups| groups.get_mut(group)) {
+                change(offsets);
+            }
         }
     }
 

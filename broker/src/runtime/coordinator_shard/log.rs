@@ -7,7 +7,7 @@ use ottla_coordinator::{ApplyError, CoordinatorRecord, Groups, GroupsConfig, Tra
 use ottla_protocol::{
     ids::Offset,
     records::{
-        BatchBuilder, BatchError, BatchHeader, EndTransactionMarker, NewRecord,
+        BatchBuilder, BatchError, BatchHeader, EndTransactionMarker, NewRecord, Record,
         batch::{self, NO_SEQUENCE},
         compression::{self, DecompressError, UnknownCodec},
         record::{self, MalformedRecord},
@@ -109,50 +109,47 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn replay(&self, groups: &mut Groups) -> Result<(), ReplayError> {
-        let attributes = self.header.attributes;
-        let compressed = self.bytes.slice(batch::HEADER_BYTES..);
-        let section = compression::decompress(attributes.compression()?, &compressed, INFLATED_BYTES)?;
-        let transaction_of = attributes.is_transactional().then_some(self.header.producer_id);
-        for record in record::records(&section, self.header.records_count) {
-            let record = record?;
-            let offset = self.header.base_offset + i64::from(record.offset_delta);
-            if attributes.is_control() {
+        let producer = self.header.producer_id;
+        if self.header.attributes.is_control() {
+            return self.each(|_, record| {
                 // Other control records are none of a coordinator's.
                 if let Ok(Some(marker)) = EndTransactionMarker::parse(record.key, record.value) {
-                    groups.end_transaction(self.header.producer_id, marker.is_commit);
+                    groups.end_transaction(producer, marker.is_commit);
                 }
-                continue;
-            }
-            let Some(key) = record.key else { continue };
-            let read = CoordinatorRecord {
-                key: section.slice_ref(key),
-                value: record.value.map(|value| section.slice_ref(value)),
-            };
-            let applied = match transaction_of {
-                Some(producer) => groups.apply_in_transaction(&read, producer),
-                None => groups.apply(&read),
+            });
+        }
+        let is_transactional = self.header.attributes.is_transactional();
+        self.each_record(|offset, record| {
+            let applied = match is_transactional {
+                true => groups.apply_in_transaction(&record, producer),
+                false => groups.apply(&record),
             };
             self.note(offset, applied);
-        }
-        Ok(())
+        })
     }
 
     /// Shows every record that has a key; control batches have none for a coordinator of transactions.
     fn each_record(&self, mut take: impl FnMut(Offset, CoordinatorRecord)) -> Result<(), ReplayError> {
-        let attributes = self.header.attributes;
-        if attributes.is_control() {
+        if self.header.attributes.is_control() {
             return Ok(());
         }
-        let compressed = self.bytes.slice(batch::HEADER_BYTES..);
-        let section = compression::decompress(attributes.compression()?, &compressed, INFLATED_BYTES)?;
-        for record in record::records(&section, self.header.records_count) {
-            let record = record?;
-            let Some(key) = record.key else { continue };
+        self.each(|section, record| {
+            let Some(key) = record.key else { return };
             let read = CoordinatorRecord {
                 key: section.slice_ref(key),
                 value: record.value.map(|value| section.slice_ref(value)),
             };
             take(self.header.base_offset + i64::from(record.offset_delta), read);
+        })
+    }
+
+    /// Shows every record, and the inflated section that it is a view of.
+    fn each(&self, mut take: impl FnMut(&Bytes, Record<'_>)) -> Result<(), ReplayError> {
+        let compressed = self.bytes.slice(batch::HEADER_BYTES..);
+        let compression = self.header.attributes.compression()?;
+        let section = compression::decompress(compression, &compressed, INFLATED_BYTES)?;
+        for record in record::records(&section, self.header.records_count) {
+            take(&section, record?);
         }
         Ok(())
     }
