@@ -170,7 +170,9 @@ impl Load {
                 latencies.push((start + due).elapsed().as_micros() as u64);
             }
         }
-        sending.join().map_err(|_| anyhow::anyhow!("the sending thread has panicked"))??;
+        sending
+            .join()
+            .map_err(|_| anyhow::anyhow!("the sending thread has panicked"))??;
         Ok(latencies)
     }
 }
