@@ -3,10 +3,12 @@
 
 pub mod client;
 pub mod disks;
+pub mod http;
 pub mod process;
 pub mod random;
 pub mod raw;
 pub mod scratch;
+pub mod simple_group;
 pub mod transactional;
 
 /// Fails the test with what went wrong; tests have no use for anything finer.
