@@ -25,7 +25,7 @@ SETTINGS = [
 def load(broker, what, **options):
     options = {"pid": broker.pid, **options}
     command = [LOAD, f"127.0.0.1:{broker.port}", what, *(f"{key}={value}" for key, value in options.items())]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def rounds():
@@ -79,7 +79,7 @@ def restart(running):
             broker.launch()
             # Its port is known before it listens; its process is what `again` has begun.
             subprocess.run([LOAD, f"127.0.0.1:{broker.port}", "ready", f"commits={COMMITS}", "name=filled"],
-                           check=True, capture_output=True)
+                           check=True, stdout=subprocess.DEVNULL)
             runs.append(broker.age())
             broker.launched()
         # The first start reads what the others find in the page cache.

@@ -79,14 +79,15 @@ impl Member {
         }
     }
 
-    /// The heartbeat with which it leaves.
-    pub(crate) fn farewell(&self) -> ConsumerGroupHeartbeatRequest {
-        ConsumerGroupHeartbeatRequest {
+    /// Gives up what it has; returns the heartbeat with which it leaves.
+    pub(crate) fn leave(&mut self, board: &mut Board) -> anyhow::Result<ConsumerGroupHeartbeatRequest> {
+        self.become_owner(0, BTreeMap::new(), board)?;
+        Ok(ConsumerGroupHeartbeatRequest {
             group_id: self.group.clone(),
             member_id: self.id(),
             member_epoch: LEAVES,
             ..Default::default()
-        }
+        })
     }
 
     /// Takes the answer; returns how long it waits until the next heartbeat.

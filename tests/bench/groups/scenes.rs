@@ -205,7 +205,8 @@ impl Player {
         loop {
             let phase = *self.phase.borrow_and_update();
             if phase == Phase::Leave {
-                self.connection.call(&self.member.farewell(), member::VERSION).await?;
+                let farewell = self.member.leave(&mut self.board.borrow_mut())?;
+                self.connection.call(&farewell, member::VERSION).await?;
                 return Ok(());
             }
             if Instant::now() >= next {

@@ -23,7 +23,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-const CLASSIC: &[&str] = &["group.protocol=classic", "session.timeout.ms=6000", "heartbeat.interval.ms=1000"];
+const CLASSIC: &[&str] = &[
+    "group.protocol=classic",
+    "session.timeout.ms=6000",
+    "heartbeat.interval.ms=1000",
+];
 /// The groups: name, members, settings.
 const GROUPS: [(&str, usize, &[&str]); 3] = [
     ("cooperative", 15, &["partition.assignment.strategy=cooperative-sticky"]),
@@ -68,7 +72,9 @@ pub(crate) fn run() -> Result {
     println!("SEED={seed}");
     let mut soak = Soak {
         random: Random::of_seed(seed),
-        admin: ClientConfig::new().set("bootstrap.servers", env::var("BOOTSTRAP")?).create()?,
+        admin: ClientConfig::new()
+            .set("bootstrap.servers", env::var("BOOTSTRAP")?)
+            .create()?,
         feed: Feed::start()?,
         players: Vec::new(),
         past: Vec::new(),
@@ -220,8 +226,16 @@ impl Soak {
         let name = format!("soak-{}", self.partitions.len());
         let topic = NewTopic::new(&name, 12, TopicReplication::Fixed(1));
         let created = block_on(self.admin.create_topics([&topic], &options()))?;
-        created.into_iter().next().ok_or("no answer")?.map_err(|(_, code)| code)?;
-        self.feed.topics.lock().expect("no thread has panicked").push(name.clone());
+        created
+            .into_iter()
+            .next()
+            .ok_or("no answer")?
+            .map_err(|(_, code)| code)?;
+        self.feed
+            .topics
+            .lock()
+            .expect("no thread has panicked")
+            .push(name.clone());
         self.partitions.insert(name, 12);
         Ok(())
     }
@@ -236,7 +250,9 @@ impl Soak {
         }
         let more = NewPartitions::new(name, *count + 4);
         // While the broker is away it cannot be; who was told so may have been heard all the same.
-        if block_on(self.admin.create_partitions([&more], &options())).is_ok_and(|results| results.iter().all(|result| result.is_ok())) {
+        if block_on(self.admin.create_partitions([&more], &options()))
+            .is_ok_and(|results| results.iter().all(|result| result.is_ok()))
+        {
             *count += 4;
             self.note("partitions added");
         }
@@ -263,24 +279,43 @@ impl Soak {
         Ok(vec![
             ("enough was tried".to_owned(), self.what_was_not_tried()),
             ("no member ended by itself".to_owned(), ended),
-            ("stable soon".to_owned(), stable.err().iter().map(ToString::to_string).collect()),
+            (
+                "stable soon".to_owned(),
+                stable.err().iter().map(ToString::to_string).collect(),
+            ),
             (format!("{records} records read by every group"), self.unread(&written)),
             ("no partition had two owners".to_owned(), judge::two_owners(&lives)),
-            ("no committed offset moved back".to_owned(), of_all(&|group| judge::moved_back(&lives, group))),
+            (
+                "no committed offset moved back".to_owned(),
+                of_all(&|group| judge::moved_back(&lives, group)),
+            ),
         ])
     }
 
     fn lives(&self) -> Vec<&Life> {
-        self.past.iter().chain(self.players.iter().map(|player| &player.life)).collect()
+        self.past
+            .iter()
+            .chain(self.players.iter().map(|player| &player.life))
+            .collect()
     }
 
     fn unread(&self, written: &Written) -> Vec<String> {
         let lives = self.lives();
-        GROUPS.iter().flat_map(|(group, ..)| judge::unread(&lives, group, written)).collect()
+        GROUPS
+            .iter()
+            .flat_map(|(group, ..)| judge::unread(&lives, group, written))
+            .collect()
     }
 
     fn what_was_not_tried(&self) -> Vec<String> {
-        let wanted = ["joined", "left", "crashed", "paused", "topic created", "partitions added"];
+        let wanted = [
+            "joined",
+            "left",
+            "crashed",
+            "paused",
+            "topic created",
+            "partitions added",
+        ];
         let missing = wanted.iter().filter(|what| !self.done.contains_key(*what));
         missing.map(|what| format!("nothing {what}")).collect()
     }
@@ -300,7 +335,9 @@ impl Soak {
             }
             let without = all.difference(&owned).count();
             if without + twice > 0 {
-                faults.push(format!("{group}: {without} partitions without an owner, {twice} with two"));
+                faults.push(format!(
+                    "{group}: {without} partitions without an owner, {twice} with two"
+                ));
             }
         }
         Ok(faults)
@@ -310,7 +347,11 @@ impl Soak {
     fn until(&mut self, what: &str, patience: Duration, faults: impl Fn(&Self) -> Result<Vec<String>>) -> Result {
         let deadline = Instant::now() + patience;
         loop {
-            for life in self.past.iter_mut().chain(self.players.iter_mut().map(|player| &mut player.life)) {
+            for life in self
+                .past
+                .iter_mut()
+                .chain(self.players.iter_mut().map(|player| &mut player.life))
+            {
                 life.follow()?;
             }
             let faults = faults(self)?;
@@ -342,15 +383,24 @@ fn options() -> AdminOptions {
 }
 
 fn signal(child: &Child, name: &str) -> Result {
-    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status()?;
-    if status.success() { Ok(()) } else { Err(format!("kill -{name}: {status}").into()) }
+    let status = Command::new("kill")
+        .args([format!("-{name}"), child.id().to_string()])
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("kill -{name}: {status}").into())
+    }
 }
 
 fn kill_broker() -> std::result::Result<(), String> {
     let variable = |name: &str| env::var(name).map_err(|error| format!("{name}: {error}"));
     let (program, folder) = (variable("BROKER_CONTROL")?, variable("BROKER_DIR")?);
     for what in ["kill", "again"] {
-        let status = Command::new(&program).args([what, &folder]).status().map_err(|error| error.to_string())?;
+        let status = Command::new(&program)
+            .args([what, &folder])
+            .status()
+            .map_err(|error| error.to_string())?;
         if !status.success() {
             return Err(format!("the broker does not {what}: {status}"));
         }

@@ -75,7 +75,9 @@ pub(crate) fn moved_back(lives: &[&Life], group: &str) -> Vec<String> {
             match event {
                 Event::Assigned(partitions) => begins.extend(partitions.iter().map(|each| (each, *at))),
                 Event::Read(partition, offset) => {
-                    let Some(begun) = begins.remove(partition) else { continue };
+                    let Some(begun) = begins.remove(partition) else {
+                        continue;
+                    };
                     let before = commits.get(partition).into_iter().flatten();
                     let committed = before.filter(|(at, _)| *at < begun).map(|(_, next)| *next).max();
                     if let Some(committed) = committed.filter(|committed| offset < committed) {
@@ -129,7 +131,10 @@ mod tests {
         let reader = life("a", &["10 read t 0 1"]);
         let written = [(partition(0), [1, 2].into())].into();
         assert_eq!(unread(&[&reader], "g", &written).len(), 1);
-        assert_eq!(unread(&[&reader], "g", &[(partition(0), [1].into())].into()), Vec::<String>::new());
+        assert_eq!(
+            unread(&[&reader], "g", &[(partition(0), [1].into())].into()),
+            Vec::<String>::new()
+        );
         assert_eq!(unread(&[&reader], "another", &written).len(), 1);
     }
 

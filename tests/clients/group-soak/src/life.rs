@@ -135,7 +135,10 @@ impl Life {
 
     /// When it began the last commit in this time that the coordinator took.
     fn last_proof(&self, from: u64, to: u64) -> u64 {
-        self.proofs().filter(|begun| (from..to).contains(begun)).last().unwrap_or(from)
+        self.proofs()
+            .filter(|begun| (from..to).contains(begun))
+            .last()
+            .unwrap_or(from)
     }
 
     fn proofs(&self) -> impl Iterator<Item = u64> {
@@ -176,7 +179,9 @@ fn parse(line: &str) -> Option<Option<(u64, Event)>> {
     let partition = |topic: &str, index: &str| Some((topic.to_owned(), index.parse().ok()?));
     let partitions = || {
         let pairs = words.chunks(2);
-        pairs.map(|pair| partition(pair[0], pair.get(1)?)).collect::<Option<Vec<_>>>()
+        pairs
+            .map(|pair| partition(pair[0], pair.get(1)?))
+            .collect::<Option<Vec<_>>>()
     };
     let event = match (what, words.as_slice()) {
         ("assigned", _) => Event::Assigned(partitions()?),
@@ -204,7 +209,10 @@ pub(crate) mod tests {
 
     pub(crate) fn life(name: &str, lines: &[&str]) -> Life {
         let mut life = Life::new(name, "g", PathBuf::new());
-        life.events = lines.iter().map(|line| parse(line).expect("a line").expect("an event")).collect();
+        life.events = lines
+            .iter()
+            .map(|line| parse(line).expect("a line").expect("an event"))
+            .collect();
         life
     }
 
@@ -229,7 +237,15 @@ pub(crate) mod tests {
 
     #[test]
     fn after_a_pause_a_commit_that_was_begun_later_shows_that_it_is_still_in() {
-        let mut paused = life("a", &["10 assigned t 0", "62 committed 19 t 0 5", "73 committed 70 t 0 6", "90 revoked t 0"]);
+        let mut paused = life(
+            "a",
+            &[
+                "10 assigned t 0",
+                "62 committed 19 t 0 5",
+                "73 committed 70 t 0 6",
+                "90 revoked t 0",
+            ],
+        );
         paused.pauses = vec![(20, 60)];
         assert_eq!(times(&paused), [(10, 20), (70, 90)]);
         paused.events.truncate(2);

@@ -23,5 +23,4 @@ impl Random {
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next_u64() % end as u64) as usize
     }
-
 }
