@@ -2,85 +2,21 @@
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import time
 
+import brokers
+from brokers import Broker
 from wire import Connection
 
-BROKER, SCRATCH = sys.argv[1:3]
+brokers.program, brokers.scratch = sys.argv[1:3]
 WANTED = " ".join(sys.argv[3:]).split()
 LOAD = os.environ["LOAD"]
 GB, PARTITIONS, ROUNDS = (int(os.environ.get(*d)) for d in (("GB", "10"), ("PARTITIONS", "10000"), ("ROUNDS", "3")))
 KINDS = ["ottla", "apache"]
-TICK = os.sysconf("SC_CLK_TCK")
 TAIL = 100_000_000
-
-
-class Broker:
-    """A broker in a folder of its own; see lib/broker."""
-
-    def __init__(self, kind, name, *settings):
-        self.kind, self.folder = kind, f"{SCRATCH}/{kind}-{name}"
-        self._do("start", kind, self.folder, *settings)
-
-    def _do(self, *words):
-        subprocess.run([BROKER, *words], check=True)
-
-    def read(self, name):
-        return open(f"{self.folder}/{name}").read().strip()
-
-    @property
-    def pid(self):
-        return int(self.read("pid"))
-
-    @property
-    def port(self):
-        return int(self.read("port"))
-
-    def stop(self):
-        self._do("stop", self.folder)
-
-    def kill(self):
-        self._do("kill", self.folder)
-
-    def change(self, **settings):
-        """Settings for the next start."""
-        with open(f"{self.folder}/profile.properties", "a") as file:
-            for key, value in settings.items():
-                file.write(f"{key.replace('_', '.')}={value}\n")
-
-    def launch(self):
-        """Starts it again without waiting for it."""
-        # `again` returns when the broker serves, which is not what is measured: it waits beside.
-        self.again = subprocess.Popen([BROKER, "again", self.folder])
-
-    def age(self):
-        """Seconds since the process began, to a hundredth."""
-        begun = int(open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()[19]) / TICK
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - begun
-
-    def launched(self):
-        if self.again.wait() != 0:
-            raise SystemExit(f"{self.folder} did not start")
-
-    def io(self):
-        lines = dict(line.split(": ") for line in open(f"/proc/{self.pid}/io"))
-        return int(lines["rchar"])
-
-    def cpu_seconds(self):
-        fields = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def anonymous_kb(self):
-        for line in open(f"/proc/{self.pid}/status"):
-            if line.startswith("RssAnon"):
-                return int(line.split()[1])
-
-    def remove(self):
-        shutil.rmtree(self.folder)
 
 
 def load(broker, topic, **options):
@@ -206,21 +142,21 @@ def broker_is_idle(broker):
 def flush():
     """Acks that wait for the disk."""
     print("\nflush.messages=1, 16 producers with one record of 1 KiB each under way, acks=all")
-    brokers = {kind: Broker(kind, "flush", "log.flush.interval.messages=1") for kind in KINDS}
+    flushing = {kind: Broker(kind, "flush", "log.flush.interval.messages=1") for kind in KINDS}
     results = {}
     for parts in (1, 16):
         for kind in KINDS:
-            create(brokers[kind], [f"flushed-{parts}"], parts).close()
-            load(brokers[kind], f"flushed-{parts}", partitions=parts, seconds=20)
+            create(flushing[kind], [f"flushed-{parts}"], parts).close()
+            load(flushing[kind], f"flushed-{parts}", partitions=parts, seconds=20)
         for kind in (KINDS + KINDS[::-1]) * ((ROUNDS + 1) // 2):
-            result = load(brokers[kind], f"flushed-{parts}", partitions=parts, seconds=10)
+            result = load(flushing[kind], f"flushed-{parts}", partitions=parts, seconds=10)
             rate = result["requests"] / result["seconds"]
             results.setdefault((parts, kind), []).append(rate)
             print(f"  {parts:2} partitions {kind:7} {rate:8.0f} records/s, p50 {result['p50_us']} us, p99 {result['p99_us']} us", flush=True)
         ours, theirs = (results[parts, kind] for kind in KINDS)
         ratios = [a / b for a in ours for b in theirs]
         print(f"  {parts:2} partitions, ottla / apache: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    for broker in brokers.values():
+    for broker in flushing.values():
         broker.stop()
 
 
