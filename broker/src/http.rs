@@ -20,11 +20,15 @@ use axum::{
     middleware,
     routing::get,
 };
-use ottla_protocol::Str;
+use ottla_protocol::{ErrorCode, Str};
 use prometheus::TextEncoder;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Mutex, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
 
 pub(crate) use bounded::Bounded;
 
@@ -39,7 +43,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 struct Http {
     broker: Arc<Broker>,
     /// Held by the request that collects figures of everything.
-    collecting: Mutex<()>,
+    collecting: Arc<Mutex<()>>,
 }
 
 type Answer = Response<Body>;
@@ -75,7 +79,7 @@ pub(crate) struct ErrorAnswer {
 pub(crate) async fn serve(broker: Arc<Broker>, listener: TcpListener) {
     let http = Arc::new(Http {
         broker: broker.clone(),
-        collecting: Mutex::default(),
+        collecting: Arc::default(),
     });
     let router = Router::new()
         .route("/metrics", get(metrics))
@@ -95,6 +99,24 @@ pub(crate) async fn serve(broker: Arc<Broker>, listener: TcpListener) {
     }
 }
 
+impl Http {
+    /// What `collected` comes to, once it has its turn. `None` where that takes too long; it is still brought to its end
+    /// then, before the next one has its turn, so that questions that nobody waits for do not pile up.
+    async fn in_turn<T, F>(&self, collected: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        let turn = timeout_at(deadline, self.collecting.clone().lock_owned()).await.ok()?;
+        let task = tokio::spawn(async move {
+            let _turn = turn;
+            collected.await
+        });
+        timeout_at(deadline, task).await.ok()?.ok()
+    }
+}
+
 /// One answer a connection: nobody holds one without asking.
 async fn close_after(mut answer: Answer) -> Answer {
     let headers = answer.headers_mut();
@@ -103,13 +125,13 @@ async fn close_after(mut answer: Answer) -> Answer {
 }
 
 async fn metrics(State(http): State<Arc<Http>>) -> Answer {
-    let collected = async {
-        let _turn = http.collecting.lock().await;
-        let families = scrape::collect(&http.broker).await?;
+    let broker = http.broker.clone();
+    let collected = async move {
+        let families = scrape::collect(&broker).await?;
         TextEncoder::new().encode_to_string(&families).ok()
     };
-    match timeout(PATIENCE, collected).await {
-        Ok(Some(text)) => answer(StatusCode::OK, METRICS, text),
+    match http.in_turn(collected).await {
+        Some(Some(text)) => answer(StatusCode::OK, METRICS, text),
         _ => too_busy(),
     }
 }
@@ -127,11 +149,9 @@ async fn ready(State(http): State<Arc<Http>>) -> Answer {
 }
 
 async fn groups(State(http): State<Arc<Http>>) -> Answer {
-    let collected = async {
-        let _turn = http.collecting.lock().await;
-        lag::all_groups(&http.broker, scrape::OFFSETS_MAX).await
-    };
-    let Ok(Some(all)) = timeout(PATIENCE, collected).await else {
+    let broker = http.broker.clone();
+    let collected = async move { lag::all_groups(&broker, scrape::OFFSETS_MAX).await };
+    let Some(Some(all)) = http.in_turn(collected).await else {
         return too_busy();
     };
     json(
@@ -147,14 +167,12 @@ async fn groups(State(http): State<Arc<Http>>) -> Answer {
 }
 
 async fn group(State(http): State<Arc<Http>>, Path(id): Path<String>) -> Answer {
-    let collected = async {
-        let _turn = http.collecting.lock().await;
-        lag::one_group(&http.broker, &Str::from(id.as_str())).await
-    };
+    let (broker, asked) = (http.broker.clone(), Str::from(id.as_str()));
+    let collected = async move { lag::one_group(&broker, &asked).await };
     let error = |status, error: String| json(status, &ErrorAnswer { error });
-    match timeout(PATIENCE, collected).await {
-        Err(_) => too_busy(),
-        Ok(Ok(Some(group))) => json(
+    match http.in_turn(collected).await {
+        None => too_busy(),
+        Some(Ok(Some(group))) => json(
             StatusCode::OK,
             &GroupAnswer {
                 cluster_id: http.broker.cluster_id.to_string(),
@@ -162,12 +180,12 @@ async fn group(State(http): State<Arc<Http>>, Path(id): Path<String>) -> Answer 
                 group,
             },
         ),
-        Ok(Ok(None)) => error(StatusCode::NOT_FOUND, format!("there is no group {id}")),
+        Some(Ok(None)) => error(StatusCode::NOT_FOUND, format!("there is no group {id}")),
         // There is no topic for groups yet, so there are no groups, or another broker has this one.
-        Ok(Err(ottla_protocol::ErrorCode::NotCoordinator)) => {
+        Some(Err(ErrorCode::NotCoordinator)) => {
             error(StatusCode::NOT_FOUND, format!("group {id} is not coordinated here"))
         }
-        Ok(Err(code)) => error(StatusCode::SERVICE_UNAVAILABLE, code.name().to_owned()),
+        Some(Err(code)) => error(StatusCode::SERVICE_UNAVAILABLE, code.name().to_owned()),
     }
 }
 

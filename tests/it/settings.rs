@@ -86,6 +86,40 @@ fn wrong_values_stop_with_file_line_key_and_what_is_allowed() -> Outcome {
     Ok(())
 }
 
+/// The words are those of Apache Kafka 4.4.0.
+#[test]
+fn settings_of_groups_outside_of_the_brokers_bounds_are_refused_at_start_and_at_run_time() -> Outcome {
+    let scratch = Scratch::new("settings");
+    let data = format!("log.dirs={}", scratch.path().join("data").display());
+    let too_short = "group.consumer.session.timeout.ms=1000";
+    let started = run(&["serve", "--override", &data, "--override", too_short])?;
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    let expected =
+        "group.consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms";
+    assert!(!started.status.success() && said.contains(expected), "{said}");
+    let broker = Broker::start(scratch.path(), &[])?;
+    let mut client = broker.connect()?;
+    let mut refusal = |kind, name: &str, key, value| {
+        let altered = client.alter_configs(kind, name, &[(key, Some(value))]);
+        altered.err().map_or_else(String::new, |error| error.to_string())
+    };
+    let refused = refusal(ConfigResourceKind::Group, "g", "consumer.session.timeout.ms", "1000");
+    let expected = "consumer.session.timeout.ms must be in the range 45000 to 60000 inclusive.";
+    assert!(
+        refused.starts_with("INVALID_CONFIG") && refused.contains(expected),
+        "{refused}"
+    );
+    let interval = "group.consumer.assignment.interval.ms";
+    let refused = refusal(ConfigResourceKind::Broker, "", interval, "20000");
+    let expected = format!("{interval} must be less than or equal to group.consumer.max.assignment.interval.ms");
+    assert!(
+        refused.starts_with("INVALID_REQUEST") && refused.contains(&expected),
+        "{refused}"
+    );
+    assert_eq!(refusal(ConfigResourceKind::Broker, "", interval, "2000"), "");
+    Ok(())
+}
+
 #[test]
 fn both_signals_end_it_within_seconds_and_with_success() -> Outcome {
     let scratch = Scratch::new("settings");

@@ -37,6 +37,8 @@ pub enum ConfigResourceKind {
     Topic = 2,
     /// A broker, or all of them.
     Broker = 4,
+    /// A group.
+    Group = 32,
 }
 
 /// One connection.

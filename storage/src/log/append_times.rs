@@ -104,7 +104,7 @@ mod tests {
     fn a_steady_stream_is_known_to_within_a_part_of_its_age_in_bounded_room() {
         let mut times = AppendTimes::default();
         // A record every 100 ms, for a day, but for two hours of silence.
-        let at = |offset: Offset| offset * 100 + if offset > 400_000 { 7_200_000 } else { 0 };
+        let at = |offset: Offset| offset * 100 + if offset > 850_000 { 7_200_000 } else { 0 };
         let end = 864_000;
         (0..end).for_each(|offset| times.note(offset, at(offset)));
         assert!(times.0.len() <= SPANS_MAX);
