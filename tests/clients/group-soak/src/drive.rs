@@ -361,7 +361,7 @@ impl Soak {
             if Instant::now() > deadline {
                 return Err(format!("not after {patience:?}: {what}: {}", faults.join(", ")).into());
             }
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(200));
         }
     }
 }
