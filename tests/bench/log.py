@@ -2,106 +2,23 @@
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import time
 
+from brokers import KINDS, Broker, create, until_led
 from wire import Connection
 
-BROKER, SCRATCH = sys.argv[1:3]
 WANTED = " ".join(sys.argv[3:]).split()
 LOAD = os.environ["LOAD"]
 GB, PARTITIONS, ROUNDS = (int(os.environ.get(*d)) for d in (("GB", "10"), ("PARTITIONS", "10000"), ("ROUNDS", "3")))
-KINDS = ["ottla", "apache"]
-TICK = os.sysconf("SC_CLK_TCK")
 TAIL = 100_000_000
-
-
-class Broker:
-    """A broker in a folder of its own; see lib/broker."""
-
-    def __init__(self, kind, name, *settings):
-        self.kind, self.folder = kind, f"{SCRATCH}/{kind}-{name}"
-        self._do("start", kind, self.folder, *settings)
-
-    def _do(self, *words):
-        subprocess.run([BROKER, *words], check=True)
-
-    def read(self, name):
-        return open(f"{self.folder}/{name}").read().strip()
-
-    @property
-    def pid(self):
-        return int(self.read("pid"))
-
-    @property
-    def port(self):
-        return int(self.read("port"))
-
-    def stop(self):
-        self._do("stop", self.folder)
-
-    def kill(self):
-        self._do("kill", self.folder)
-
-    def change(self, **settings):
-        """Settings for the next start."""
-        with open(f"{self.folder}/profile.properties", "a") as file:
-            for key, value in settings.items():
-                file.write(f"{key.replace('_', '.')}={value}\n")
-
-    def launch(self):
-        """Starts it again without waiting for it."""
-        # `again` returns when the broker serves, which is not what is measured: it waits beside.
-        self.again = subprocess.Popen([BROKER, "again", self.folder])
-
-    def age(self):
-        """Seconds since the process began, to a hundredth."""
-        begun = int(open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()[19]) / TICK
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - begun
-
-    def launched(self):
-        if self.again.wait() != 0:
-            raise SystemExit(f"{self.folder} did not start")
-
-    def io(self):
-        lines = dict(line.split(": ") for line in open(f"/proc/{self.pid}/io"))
-        return int(lines["rchar"])
-
-    def cpu_seconds(self):
-        fields = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def anonymous_kb(self):
-        for line in open(f"/proc/{self.pid}/status"):
-            if line.startswith("RssAnon"):
-                return int(line.split()[1])
-
-    def remove(self):
-        shutil.rmtree(self.folder)
 
 
 def load(broker, topic, **options):
     command = [LOAD, f"127.0.0.1:{broker.port}", topic, *(f"{key}={value}" for key, value in options.items())]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def create(broker, topics, partitions):
-    """The topics, once all partitions are led."""
-    connection = Connection(broker.port, timeout=300)
-    for topic in topics:
-        connection.create_topics([topic], partitions)
-    for topic in topics:
-        until_led(connection, topic, partitions)
-    return connection
-
-
-def until_led(connection, topic, partitions):
-    """Waits for all partitions. Apache's metadata names leaders before they serve."""
-    while len(connection.leaders(topic)) < partitions or connection.end_offsets(topic, partitions) is None:
-        time.sleep(0.01)
 
 
 def first_acknowledgements(broker, topics, partitions):
