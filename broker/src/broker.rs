@@ -5,12 +5,15 @@ mod registration;
 mod topics;
 
 use crate::{
+    api::table,
     clock::now_ms,
-    config::{BrokerConfig, Endpoint, TopicSettings},
+    config::{BrokerConfig, Endpoint, HttpListener, TopicSettings},
     coordinators::Coordinators,
     fetching::session::Sessions,
+    http,
     log_limits::LogLimits,
     log_store::LogStore,
+    metrics::Metrics,
     net::{
         admission::{Admission, Limits, limit_for},
         listener::Listener,
@@ -39,11 +42,13 @@ use ottla_replication::{
     quorum::{Voter, VoterEndpoint},
 };
 use std::{
+    io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     ops::Range,
     sync::{Arc, atomic::AtomicI64},
     thread,
 };
+use tokio::net::TcpListener;
 
 /// What all parts of the process share.
 pub(crate) struct Broker {
@@ -67,6 +72,7 @@ pub(crate) struct Broker {
     pub(crate) stop: Stop,
     pub(crate) admission: Admission,
     pub(crate) log_limits: LogLimits,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) moves: Moves,
 }
 
@@ -181,6 +187,7 @@ impl Broker {
 pub(crate) struct Running {
     broker: Arc<Broker>,
     addresses: Vec<SocketAddr>,
+    http_address: Option<SocketAddr>,
     controller: thread::JoinHandle<()>,
     housekeeping: Housekeeping,
     cleaner: Option<LogCleaner>,
@@ -191,6 +198,7 @@ pub(crate) struct Running {
 pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     let logs = LogStore::open(&config)?;
     let listeners = bind(&config)?;
+    let http = bind_http(&config)?;
     let addresses = listeners
         .iter()
         .map(Listener::local_address)
@@ -220,6 +228,7 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
         stop: Stop::default(),
         admission: Admission::default(),
         log_limits: LogLimits::default(),
+        metrics: Arc::new(Metrics::new(table::TABLE.iter().map(|entry| entry.key), now_ms())),
         moves: Moves::default(),
         config,
     });
@@ -239,9 +248,14 @@ pub(crate) async fn start(config: BrokerConfig) -> anyhow::Result<Running> {
     for listener in listeners {
         tokio::spawn(listener.serve(broker.clone()));
     }
+    let http_address = http.as_ref().and_then(|http| http.local_addr().ok());
+    if let Some(http) = http {
+        tokio::spawn(http::serve(broker.clone(), http));
+    }
     Ok(Running {
         broker,
         addresses,
+        http_address,
         controller,
         housekeeping,
         cleaner,
@@ -287,10 +301,36 @@ fn bind(config: &BrokerConfig) -> anyhow::Result<Vec<Listener>> {
     Ok(bound)
 }
 
+/// Binds the address for HTTP. One that nobody asked for may be taken: several brokers of one machine have the same.
+fn bind_http(config: &BrokerConfig) -> anyhow::Result<Option<TcpListener>> {
+    let Some(HttpListener { host, port, is_default }) = &config.http_listener else {
+        return Ok(None);
+    };
+    let cannot = || format!("cannot listen on http://{host}:{port} (http.listener)");
+    let address = (host.as_str(), *port).to_socket_addrs();
+    let bound = address.and_then(|mut addresses| {
+        let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Listener::bind("http", address)
+    });
+    match bound {
+        Ok(listener) => Ok(Some(listener.into_socket())),
+        Err(error) if *is_default => {
+            tracing::warn!(%error, "{}: there are no metrics; http.listener names another address", cannot());
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(cannot),
+    }
+}
+
 impl Running {
     /// What handlers share.
     pub(crate) fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// Where metrics are served, if they are.
+    pub(crate) fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
     }
 
     /// The addresses that clients can connect to.

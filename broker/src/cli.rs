@@ -1,5 +1,6 @@
 //! The command line.
 
+mod group;
 mod log;
 mod quickstart;
 mod serve;
@@ -27,6 +28,9 @@ enum Command {
     /// Look at the files of a node: check them, print them, give up what is damaged.
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Look at the groups of a cluster: who they are, where they are, how far behind.
+    #[command(subcommand)]
+    Group(group::GroupCommand),
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -53,6 +57,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Serve(settings) => on_runtime(serve::serve(settings))?,
         Command::Quickstart(settings) => on_runtime(quickstart::quickstart(settings))?,
         Command::Log(command) => return log::run(command),
+        Command::Group(command) => return group::run(&command),
     }
     Ok(ExitCode::SUCCESS)
 }

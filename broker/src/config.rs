@@ -3,17 +3,19 @@
 //! The keys, their types, defaults and allowed values are one table, `ottla_replication::config`; here a file and
 //! overrides become the values in force, with complaints that name file, line, key and what is allowed.
 
+mod http;
 mod listeners;
 mod properties;
 mod topic_settings;
 
+pub use http::HttpListener;
 pub use listeners::Endpoint;
 pub(crate) use topic_settings::TopicSettings;
 
 use ottla_protocol::{Str, ids::NodeId};
 use ottla_replication::config::{
-    CORDONED_LOG_DIRS, ConfigScope, ConfigValues, Honoured, InvalidValue, Layers, check_value, cordoned_log_dirs,
-    honoured,
+    CORDONED_LOG_DIRS, ConfigScope, ConfigValues, Honoured, InvalidValue, Layers, check_group_ranges, check_value,
+    cordoned_log_dirs, honoured,
 };
 use properties::{Origin, PropertiesError, Property};
 use std::{env, fs, io, path::PathBuf, time::Duration};
@@ -23,6 +25,9 @@ const DEFAULT_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
 
 /// The node id without any configuration.
 const DEFAULT_NODE_ID: i64 = 1;
+
+/// Keys that Kafka does not have. They are read from the file and the overrides, and are in no answer to Kafka's clients.
+const OWN_KEYS: [&str; 1] = [http::HTTP_LISTENER];
 
 /// The configuration of a broker, fixed at start.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ pub struct BrokerConfig {
     pub advertised_listeners: Vec<Endpoint>,
     /// Where controllers would reach this one: nothing listens there as long as it is the only one.
     pub controller_listener: Endpoint,
+    /// `http.listener`, a key of our own; `None` where HTTP is off.
+    pub http_listener: Option<HttpListener>,
     /// `log.dirs`.
     pub log_dirs: Vec<PathBuf>,
     /// All values given, by key: what DescribeConfigs shows as static.
@@ -74,6 +81,9 @@ pub enum ConfigError {
         /// What is allowed.
         error: InvalidValue,
     },
+    /// Values that do not go together.
+    #[error("{0}")]
+    Contradiction(InvalidValue),
     /// A value that is well-formed and cannot be served.
     #[error("{key}: {reason}")]
     Unusable {
@@ -134,6 +144,7 @@ impl BrokerConfig {
         let size = |key: &str| usize::try_from(layers.broker_number(key)).unwrap_or(0);
         check_roles(&file)?;
         check_cordoned(layers)?;
+        check_group_ranges(layers).map_err(ConfigError::Contradiction)?;
         let listeners = listeners::parse_listeners(&file, DEFAULT_LISTENERS)?;
         Ok(Self {
             node_id: node_id(layers),
@@ -141,6 +152,7 @@ impl BrokerConfig {
             advertised_listeners: listeners::parse_advertised(&file, &listeners)?,
             controller_listener: listeners::parse_controller_listener(&file)?,
             listeners,
+            http_listener: http::parse(&file)?,
             log_dirs: log_dirs(layers),
             socket_request_max_bytes: size("socket.request.max.bytes"),
             connections_max_idle: match layers.broker_number("connections.max.idle.ms") {
@@ -200,6 +212,7 @@ fn check(properties: &[Property]) -> Result<Vec<String>, ConfigError> {
         let origin = &property.origin;
         let key = &property.key;
         match (checked, honoured(key)) {
+            (None, _) if OWN_KEYS.contains(&key.as_str()) => {}
             (None, _) => warnings.push(format!("{origin}: {key} is not a known key; it has no effect")),
             (Some(_), Honoured::No(reason)) => warnings.push(format!("{origin}: {key} has no effect: {reason}")),
             (Some(_), Honoured::Yes) => {}
@@ -325,6 +338,20 @@ mod tests {
             assert!(error.contains("is not served yet"), "{error}");
         }
         load(&["process.roles=controller, broker", "controller.quorum.voters=1@a:9093"]).expect("one node");
+    }
+
+    #[test]
+    fn settings_of_groups_outside_of_their_bounds_are_refused() {
+        let error = load(&["group.consumer.session.timeout.ms=1000"]).expect_err("too short");
+        assert!(
+            error.to_string().contains("group.consumer.min.session.timeout.ms"),
+            "{error}"
+        );
+        load(&[
+            "group.consumer.session.timeout.ms=6000",
+            "group.consumer.min.session.timeout.ms=6000",
+        ])
+        .expect("within bounds");
     }
 
     #[test]

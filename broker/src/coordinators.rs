@@ -16,7 +16,8 @@ use crate::{
     stop::Stop,
 };
 use ottla_coordinator::{
-    Actions, Assignor, Groups, GroupsConfig, MigrationPolicy, Now, Reply, Ticket, TransactionalCommit, partition_for,
+    Actions, Assignor, GroupCommit, GroupSummary, Groups, GroupsConfig, MigrationPolicy, Now, Reply, Ticket,
+    TransactionalCommit, partition_for,
 };
 use ottla_protocol::{
     ErrorCode, Str,
@@ -51,6 +52,16 @@ pub(crate) struct Coordinators {
     loading: Arc<Semaphore>,
     /// What the groups see of the cluster.
     view: watch::Sender<Arc<ImageView>>,
+}
+
+/// What the shards have shown of their groups.
+#[derive(Default)]
+pub(crate) struct GroupsSeen {
+    /// Each with what it has committed, of which some may be left out.
+    pub(crate) groups: Vec<(GroupSummary, Vec<GroupCommit>)>,
+    pub(crate) rebalances: u64,
+    /// Shards that cannot be asked now.
+    pub(crate) unavailable: usize,
 }
 
 struct Running {
@@ -143,6 +154,31 @@ impl Coordinators {
             seen.push(shard.look(move |groups| look(groups)).await?);
         }
         Ok(seen)
+    }
+
+    /// Looks at the groups of all shards that have loaded; starts none, since what has no shard has no groups. Of each
+    /// shard at most `commits_max` committed offsets are shown.
+    pub(crate) async fn see_groups(&self, commits_max: usize) -> GroupsSeen {
+        let shards = {
+            let shards = self.shards.lock();
+            let handles = shards.values().map(|running| running.handle.clone());
+            handles.collect::<Vec<ShardHandle>>()
+        };
+        let mut seen = GroupsSeen::default();
+        for shard in shards {
+            if !shard.is_loaded() {
+                seen.unavailable += 1;
+                continue;
+            }
+            match shard.look(move |groups| show(groups, commits_max)).await {
+                Ok((groups, rebalances)) => {
+                    seen.groups.extend(groups);
+                    seen.rebalances += rebalances;
+                }
+                Err(_) => seen.unavailable += 1,
+            }
+        }
+        seen
     }
 
     /// The groups among `groups` that share a coordinator, together.
@@ -243,6 +279,18 @@ impl Coordinators {
             let _ = running.task.await;
         }
     }
+}
+
+type Shown = (Vec<(GroupSummary, Vec<GroupCommit>)>, u64);
+
+fn show(groups: &Groups, commits_max: usize) -> Shown {
+    let mut room = commits_max;
+    let summaries = groups.summaries().into_iter().map(|summary| {
+        let commits = groups.commits(&summary.id, room);
+        room -= commits.len();
+        (summary, commits)
+    });
+    (summaries.collect(), groups.rebalances())
 }
 
 fn partition_count(topic: &TopicImage) -> i32 {

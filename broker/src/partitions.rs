@@ -100,6 +100,13 @@ impl Partitions {
         Some(self.offline.read().len()).filter(|count| *count > 0)
     }
 
+    /// How many partitions should be here and cannot be used: their logs could not be opened, or their directories have
+    /// failed.
+    pub(crate) fn unusable_count(&self) -> usize {
+        let failed = self.all().iter().filter(|partition| partition.is_offline()).count();
+        self.offline.read().len() + failed
+    }
+
     /// The partitions whose logs could not be opened and are to be tried again.
     pub(crate) fn take_refused(&self) -> HashSet<(Uuid, i32)> {
         let refused = std::mem::take(&mut *self.refused.lock());

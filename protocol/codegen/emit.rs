@@ -1,5 +1,7 @@
 //! Writes Rust for parsed schemas: a module a message with its structures, their defaults, decoding and encoding.
 
+#[path = "emit/errors.rs"]
+mod errors;
 #[path = "emit/json.rs"]
 mod json;
 #[path = "emit/names.rs"]
@@ -14,6 +16,7 @@ mod types;
 mod write;
 
 use crate::parse::{Field, Message, Schema, Structure, Type, Versions};
+use errors::{emit_errors, has_errors};
 use json::emit_json;
 use names::{identifier, snake};
 use read::emit_read;
@@ -79,6 +82,16 @@ fn emit_message(out: &mut String, message: &Message) {
         out,
         "fn encode(&self, w: &mut Writer, version: i16) {{ self.write(w, version) }}"
     );
+    let root = message
+        .structures
+        .iter()
+        .find(|structure| structure.name == message.name);
+    if root.is_some_and(|root| has_errors(&context, root)) {
+        put!(
+            out,
+            "fn visit_errors(&self, visit: &mut dyn FnMut(i16)) {{ self.errors(visit) }}"
+        );
+    }
     put!(
         out,
         "#[cfg(feature = \"json\")]\nfn to_json(&self, version: i16) -> serde_json::Value {{ self.json(version) }}"
@@ -107,6 +120,7 @@ fn emit_structure(out: &mut String, context: &Context<'_>, structure: &Structure
     emit_read(out, context, structure);
     emit_write(out, context, structure);
     emit_json(out, context, structure);
+    emit_errors(out, context, structure);
     put!(out, "}}");
 }
 

@@ -43,6 +43,9 @@ pub trait Message: Sized + Default + Clone + std::fmt::Debug + PartialEq {
     /// Writes the message; `version` has been checked.
     fn encode(&self, w: &mut Writer, version: i16);
 
+    /// Shows `visit` the error codes of the message, at whatever depth they stand; success is none.
+    fn visit_errors(&self, _visit: &mut dyn FnMut(i16)) {}
+
     /// The message as Apache Kafka's JSON converters render it.
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value;

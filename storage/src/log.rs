@@ -12,6 +12,7 @@
 //! time, retain and release (the broker's loops call in). The time is always an argument.
 
 mod append;
+mod append_times;
 mod compact;
 mod config;
 mod epochs;
@@ -24,6 +25,7 @@ mod roll;
 mod sync;
 mod timestamps;
 mod truncate;
+mod unread;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -50,6 +52,7 @@ pub use retain::{DeleteRecordsError, RetentionError};
 pub use sync::SyncError;
 pub use timestamps::{LookUpError, TimestampAndOffset};
 pub use truncate::TruncateError;
+pub use unread::{AppendTime, AppendTimeSource, Unread};
 
 /// One partition's log on one disk.
 #[derive(Debug)]
@@ -108,6 +111,7 @@ struct Appender {
     /// Offset of the newest producer snapshot.
     last_snapshot: Option<Offset>,
     latest_epoch: LeaderEpoch,
+    append_times: append_times::AppendTimes,
     /// Whether [`Log::finish_rolls`] has to follow.
     has_rolled: bool,
     /// Room for the batches of one append, kept so that it need not be allocated for each.

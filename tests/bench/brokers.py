@@ -1,30 +1,26 @@
-"""Brokers that a benchmark starts, and what it reads of their processes.
-
-The first two arguments of the program that imports this are lib/broker and a scratch folder.
-"""
+"""Brokers under measurement: what they use is read from /proc."""
 
 import os
 import shutil
 import subprocess
-import sys
 import time
 
 from wire import Connection
 
-BROKER, SCRATCH = sys.argv[1:3]
-KINDS = ["ottla", "apache"]
 TICK = os.sysconf("SC_CLK_TCK")
+# tests/lib/broker, and the folder below which brokers are: set by whoever measures.
+program = scratch = None
 
 
 class Broker:
     """A broker in a folder of its own; see lib/broker."""
 
     def __init__(self, kind, name, *settings):
-        self.kind, self.folder = kind, f"{SCRATCH}/{kind}-{name}"
+        self.kind, self.folder = kind, f"{scratch}/{kind}-{name}"
         self._do("start", kind, self.folder, *settings)
 
     def _do(self, *words):
-        subprocess.run([BROKER, *words], check=True)
+        subprocess.run([program, *words], check=True)
 
     def read(self, name):
         return open(f"{self.folder}/{name}").read().strip()
@@ -52,7 +48,7 @@ class Broker:
     def launch(self):
         """Starts it again without waiting for it."""
         # `again` returns when the broker serves, which is not what is measured: it waits beside.
-        self.again = subprocess.Popen([BROKER, "again", self.folder])
+        self.again = subprocess.Popen([program, "again", self.folder])
 
     def age(self):
         """Seconds since the process began, to a hundredth."""

@@ -1,4 +1,4 @@
-//! Produces at full speed over connections of its own, with few cycles of its own: what a benchmark measures is the broker.
+//! Produces at full speed, or at a fixed rate, over connections of its own, with few cycles of its own: what a benchmark measures is the broker.
 //!
 //!     load ADDRESS TOPIC [key=value]...
 //!
@@ -12,6 +12,7 @@
 //! | acks | -1 | |
 //! | seconds | 10 | how long; or |
 //! | bytes | 0 | how many bytes of values in all |
+//! | rate | 0 | MB of values per second and connection: sent on time whatever is answered, and counted from that time |
 //!
 //! Batches are made once and sent again and again. Prints one line of JSON: requests, seconds, and the latency of requests
 //! in microseconds at some percentiles.
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use ottla_protocol::frame;
-use ottla_protocol::messages::ProduceRequest;
+use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
 use ottla_protocol::records::{BatchBuilder, NewRecord};
 use ottla_tests::client::{Client, now_ms, produce_request};
 
@@ -39,6 +40,7 @@ struct Load {
     acks: i16,
     seconds: f64,
     bytes: u64,
+    rate: f64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -84,6 +86,7 @@ impl Load {
             acks: -1,
             seconds: 10.0,
             bytes: 0,
+            rate: 0.0,
         };
         for argument in arguments {
             let (key, value) = argument.split_once('=').context("key=value")?;
@@ -96,6 +99,7 @@ impl Load {
                 "acks" => load.acks = value.parse()?,
                 "seconds" => load.seconds = value.parse()?,
                 "bytes" => load.bytes = value.parse()?,
+                "rate" => load.rate = value.parse()?,
                 _ => anyhow::bail!("there is no {key}"),
             }
         }
@@ -121,6 +125,9 @@ impl Load {
         let mut client = Client::connect(self.address.parse()?)?;
         let frame: Bytes = frame::request(&self.request(number % self.partitions), VERSION, 1, "load")?.into_bytes();
         let per_request = (self.record * self.records) as u64;
+        if self.rate > 0.0 {
+            return self.run_on_time(client, &frame, per_request);
+        }
         let wanted = match self.bytes {
             0 => u64::MAX,
             bytes => bytes.div_ceil(per_request * self.connections as u64),
@@ -137,9 +144,41 @@ impl Load {
                 return Ok(latencies);
             };
             let response = client.receive::<ProduceRequest>(VERSION, 1)?;
-            let error = response.responses[0].partition_responses[0].error_code;
-            ensure!(error == 0, "the broker answers with error {error}");
+            ensure_taken(&response)?;
             latencies.push(begin.elapsed().as_micros() as u64);
         }
     }
+
+    /// Sends each request when it is due; returns how long after that its answer came, without the first second's.
+    fn run_on_time(&self, mut client: Client, frame: &Bytes, per_request: u64) -> anyhow::Result<Vec<u64>> {
+        let interval = Duration::from_secs_f64(per_request as f64 / (self.rate * 1e6));
+        let count = (self.seconds / interval.as_secs_f64()) as u32;
+        let start = Instant::now();
+        let (mut sender, frame) = (client.share()?, frame.clone());
+        let sending = std::thread::spawn(move || {
+            for number in 0..count {
+                std::thread::sleep((start + interval * number).saturating_duration_since(Instant::now()));
+                sender.send_raw(&frame)?;
+            }
+            anyhow::Ok(())
+        });
+        let mut latencies = Vec::new();
+        for number in 0..count {
+            ensure_taken(&client.receive::<ProduceRequest>(VERSION, 1)?)?;
+            let due = interval * number;
+            if due >= Duration::from_secs(1) {
+                latencies.push((start + due).elapsed().as_micros() as u64);
+            }
+        }
+        sending
+            .join()
+            .map_err(|_| anyhow::anyhow!("the sending thread has panicked"))??;
+        Ok(latencies)
+    }
+}
+
+fn ensure_taken(response: &ProduceResponse) -> anyhow::Result<()> {
+    let error = response.responses[0].partition_responses[0].error_code;
+    ensure!(error == 0, "the broker answers with error {error}");
+    Ok(())
 }

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 
-from brokers import KINDS, Broker, create, until_led
+import brokers
+from brokers import Broker, create, until_led
 from wire import Connection
 
+brokers.program, brokers.scratch = sys.argv[1:3]
 WANTED = " ".join(sys.argv[3:]).split()
 LOAD = os.environ["LOAD"]
 GB, PARTITIONS, ROUNDS = (int(os.environ.get(*d)) for d in (("GB", "10"), ("PARTITIONS", "10000"), ("ROUNDS", "3")))
+KINDS = ["ottla", "apache"]
 TAIL = 100_000_000
 
 
@@ -123,21 +126,21 @@ def broker_is_idle(broker):
 def flush():
     """Acks that wait for the disk."""
     print("\nflush.messages=1, 16 producers with one record of 1 KiB each under way, acks=all")
-    brokers = {kind: Broker(kind, "flush", "log.flush.interval.messages=1") for kind in KINDS}
+    flushing = {kind: Broker(kind, "flush", "log.flush.interval.messages=1") for kind in KINDS}
     results = {}
     for parts in (1, 16):
         for kind in KINDS:
-            create(brokers[kind], [f"flushed-{parts}"], parts).close()
-            load(brokers[kind], f"flushed-{parts}", partitions=parts, seconds=20)
+            create(flushing[kind], [f"flushed-{parts}"], parts).close()
+            load(flushing[kind], f"flushed-{parts}", partitions=parts, seconds=20)
         for kind in (KINDS + KINDS[::-1]) * ((ROUNDS + 1) // 2):
-            result = load(brokers[kind], f"flushed-{parts}", partitions=parts, seconds=10)
+            result = load(flushing[kind], f"flushed-{parts}", partitions=parts, seconds=10)
             rate = result["requests"] / result["seconds"]
             results.setdefault((parts, kind), []).append(rate)
             print(f"  {parts:2} partitions {kind:7} {rate:8.0f} records/s, p50 {result['p50_us']} us, p99 {result['p99_us']} us", flush=True)
         ours, theirs = (results[parts, kind] for kind in KINDS)
         ratios = [a / b for a in ours for b in theirs]
         print(f"  {parts:2} partitions, ottla / apache: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    for broker in brokers.values():
+    for broker in flushing.values():
         broker.stop()
 
 

@@ -6,8 +6,11 @@ import statistics
 import subprocess
 import sys
 
-from brokers import KINDS, Broker, create
+import brokers
+from brokers import Broker, create
 
+brokers.program, brokers.scratch = sys.argv[1:3]
+KINDS = ["ottla", "apache"]
 WANTED = " ".join(sys.argv[3:]).split()
 LOAD = os.environ["LOAD"]
 ROUNDS, SECONDS, REQUESTS, IDS = (
@@ -23,14 +26,14 @@ def load(broker, topic, mode, **options):
 
 def started(name):
     """A broker of each kind, with the topic t of three partitions."""
-    brokers = {kind: Broker(kind, name) for kind in KINDS}
-    for broker in brokers.values():
+    both = {kind: Broker(kind, name) for kind in KINDS}
+    for broker in both.values():
         create(broker, ["t"], 3).close()
-    return brokers
+    return both
 
 
-def stopped(brokers):
-    for broker in brokers.values():
+def stopped(both):
+    for broker in both.values():
         broker.stop()
         broker.remove()
 
@@ -46,36 +49,36 @@ def beside(what, measure, unit):
     print(f"  {what}, ottla / apache: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
-def rate(brokers):
+def rate(both):
     print("\ntransactions of 10 records in each of 3 partitions, one producer, one after another (bar: 1.5 x)")
 
     def measure(kind):
-        result = load(brokers[kind], "t", "commit", seconds=SECONDS)
+        result = load(both[kind], "t", "commit", seconds=SECONDS)
         return result["transactions"] / result["seconds"], f"whole: p50 {result['all_p50_us']} us, p99 {result['all_p99_us']} us"
 
     for kind in KINDS:
-        load(brokers[kind], "t", "commit", seconds=SECONDS)
+        load(both[kind], "t", "commit", seconds=SECONDS)
     beside("transactions per second", measure, "per second")
 
 
-def latency(brokers):
+def latency(both):
     print("\nthe same, 50 per second: the end of a transaction, and all of it from when it was due (bar: 1/2 of p99)")
 
     def measure(kind):
-        result = load(brokers[kind], "t", "commit", rate=50, seconds=SECONDS)
+        result = load(both[kind], "t", "commit", rate=50, seconds=SECONDS)
         whole = f"p50 {result['end_p50_us']} us; whole: p50 {result['all_p50_us']} us, p99 {result['all_p99_us']} us"
         return float(result["end_p99_us"]), whole
 
     for kind in KINDS:
-        load(brokers[kind], "t", "commit", rate=50, seconds=2)
+        load(both[kind], "t", "commit", rate=50, seconds=2)
     beside("p99 of the end", measure, "us p99")
 
 
-def cpu(brokers):
+def cpu(both):
     """Both ways in turns on the same broker, so that what else the machine does meets both."""
     print(f"\nbroker CPU of produce with acks=all, {REQUESTS} requests of 10 records, 4 connections (bar: 5 % more)")
     for kind in KINDS:
-        broker, used = brokers[kind], {0: [], 1: []}
+        broker, used = both[kind], {0: [], 1: []}
         load(broker, "t", "produce", requests=REQUESTS // 2)
         for idempotent in [0, 1, 1, 0] * ((ROUNDS + 1) // 2):
             before = broker.cpu_seconds()
@@ -99,10 +102,10 @@ def memory():
 
 
 print(f"{os.cpu_count()} cores; Apache Kafka with {os.environ['APACHE_JAVA_OPTS']}; default durability")
-both = [name for name in WANTED if name != "memory"]
-if both:
+beside_each_other = [name for name in WANTED if name != "memory"]
+if beside_each_other:
     running = started("transactions")
-    for name in both:
+    for name in beside_each_other:
         {"rate": rate, "latency": latency, "cpu": cpu}[name](running)
     stopped(running)
 if "memory" in WANTED:

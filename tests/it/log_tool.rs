@@ -10,6 +10,7 @@ use ottla_tests::{
     client::{Client, now_ms},
     process::{Broker, run},
     scratch::Scratch,
+    transactional::{Producer, UNVERIFIED},
 };
 use std::{
     collections::BTreeMap,
@@ -128,6 +129,67 @@ fn damage_of_each_file_is_found_and_named() -> Outcome {
     fs::write(&path, good)?;
     let (said, is_good) = verify(broker.data())?;
     assert!(is_good, "{said}");
+    Ok(())
+}
+
+#[test]
+fn damage_of_what_is_kept_of_transactions_is_found_and_named() -> Outcome {
+    let scratch = Scratch::new("log-tool-transactions");
+    let mut broker = Broker::start(scratch.path(), &[UNVERIFIED])?;
+    let mut client = broker.connect()?;
+    client.create_topic("orders", 1, &[])?;
+    for id in [7, 8] {
+        let producer = Producer { id, epoch: 0 };
+        let (error, _) = producer.produce(&mut client, ("orders", 0), 0)?;
+        ensure!(error == ErrorCode::None, "{error:?}");
+        let error = producer.end(&mut client, false, ("orders", 0))?;
+        ensure!(error == ErrorCode::None, "{error:?}");
+    }
+    stop(&mut broker)?;
+    let transactions = broker.data().join("orders-0/00000000000000000000.txnindex");
+    let snapshot = broker.data().join("orders-0/00000000000000000004.snapshot");
+    const ENTRY_BYTES: usize = 34;
+    let good = fs::read(&transactions)?;
+    ensure!(good.len() == 2 * ENTRY_BYTES, "two transactions were aborted");
+    let of_producer_9 = {
+        // Version and the upper bytes of the id come first; 8 becomes 9.
+        let mut bytes = good.clone();
+        bytes[ENTRY_BYTES + 9] ^= 1;
+        bytes
+    };
+    for (bytes, found, is_repaired) in [
+        (
+            &good[..ENTRY_BYTES],
+            "producer 8 that is aborted there is missing",
+            false,
+        ),
+        (&good[..0], "producer 7 that is aborted there is missing", false),
+        (&of_producer_9[..], "no abort marker of producer 9", false),
+        (
+            &good[ENTRY_BYTES..],
+            "producer 7 that is aborted there is missing",
+            false,
+        ),
+        (&[&good[..], &[1; 3]].concat()[..], "the last entry is cut off", true),
+    ] {
+        fs::write(&transactions, bytes)?;
+        let (said, is_good) = verify(broker.data())?;
+        assert!(said.contains(found), "{} bytes: {said}", bytes.len());
+        assert_eq!(is_good, is_repaired, "{} bytes: {said}", bytes.len());
+    }
+    fs::write(&transactions, &good)?;
+    for at in [0, 5, 9] {
+        let good = fs::read(&snapshot)?;
+        flip(&snapshot, at)?;
+        let (said, is_good) = verify(broker.data())?;
+        assert!(
+            is_good && said.contains("of the snapshot is wrong"),
+            "byte {at}: {said}"
+        );
+        fs::write(&snapshot, &good)?;
+    }
+    let (said, is_good) = verify(broker.data())?;
+    assert!(is_good && !said.contains("orders"), "{said}");
     Ok(())
 }
 

@@ -111,6 +111,14 @@ impl Client {
         Ok(self.socket.shutdown(std::net::Shutdown::Write)?)
     }
 
+    /// The same connection once more, so that one thread sends and another receives.
+    pub fn share(&self) -> crate::Result<Self> {
+        Ok(Self {
+            socket: self.socket.try_clone()?,
+            next_correlation_id: self.next_correlation_id,
+        })
+    }
+
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> crate::Result<()> {
         Ok(self.socket.write_all(bytes)?)

@@ -3,11 +3,13 @@
 
 pub mod client;
 pub mod disks;
+pub mod http;
 pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod scratch;
+pub mod simple_group;
 pub mod transactional;
 
 /// Fails the test with what went wrong; tests have no use for anything finer.

@@ -41,6 +41,7 @@ use ottla_protocol::{
 pub(crate) struct Step<'a> {
     pub(crate) config: &'a GroupsConfig,
     pub(crate) timers: &'a mut Timers,
+    pub(crate) rebalances: &'a mut u64,
     pub(crate) now: Now,
     pub(crate) actions: &'a mut Actions,
 }

@@ -21,6 +21,7 @@ mod delete;
 mod describe;
 mod embedded;
 mod group;
+mod haste;
 mod heartbeat;
 mod join;
 mod leave;

@@ -32,6 +32,8 @@ pub struct Groups {
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) topic_hashes: TopicHashes,
     pub(crate) timers: Timers,
+    /// Rebalances since the groups were loaded; for reports only.
+    pub(crate) rebalances: u64,
     is_loading: bool,
     /// Records of the last decision that have not been applied yet.
     unapplied: usize,
@@ -49,6 +51,7 @@ impl Groups {
             cluster: Arc::new(EmptyCluster),
             topic_hashes: TopicHashes::default(),
             timers: Timers::default(),
+            rebalances: 0,
             is_loading: true,
             unapplied: 0,
         }
@@ -129,6 +132,11 @@ impl Groups {
         self.decide_in_all(now, |group, step| group.fail_all(error, step))
     }
 
+    /// Whether the log is still being replayed.
+    pub(crate) fn is_loading(&self) -> bool {
+        self.is_loading
+    }
+
     /// When [`Groups::tick`] is to be called next, on the monotonic clock. May be earlier than something happens.
     pub fn next_deadline_ms(&self) -> Option<i64> {
         self.timers.next_ms()
@@ -184,6 +192,7 @@ impl Groups {
         Step {
             config: &self.config,
             timers: &mut self.timers,
+            rebalances: &mut self.rebalances,
             now,
             actions,
         }
@@ -200,6 +209,7 @@ impl Groups {
             let mut step = Step {
                 config: &self.config,
                 timers: &mut self.timers,
+                rebalances: &mut self.rebalances,
                 now,
                 actions,
             };
@@ -226,6 +236,7 @@ impl Groups {
             let mut step = Step {
                 config: &self.config,
                 timers: &mut self.timers,
+                rebalances: &mut self.rebalances,
                 now,
                 actions: &mut actions,
             };

@@ -31,6 +31,7 @@ mod consumer;
 mod delete_groups;
 mod groups;
 mod list_groups;
+mod look;
 mod offsets;
 mod outcome;
 mod partition;
@@ -45,13 +46,14 @@ pub use config::{GroupsConfig, MigrationPolicy};
 pub use consumer::check_consumer_group_heartbeat;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;
+pub use look::{GroupCommit, GroupSummary};
 pub use offsets::TransactionalCommit;
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
 pub use partition::partition_for;
 pub use record::{ApplyError, describe_record};
 pub use transactions::{
     Decision, EndTxn, Ending, InitProducerId, Producer, TransactionError, TransactionFilter, TransactionState,
-    Transactions, TransactionsConfig, describe_transaction_record,
+    TransactionSummary, Transactions, TransactionsConfig, describe_transaction_record,
 };
 
 #[cfg(test)]

@@ -85,7 +85,9 @@ pub(super) fn begin(broker: &Arc<Broker>, call: Call, mut reader: Reader) -> Res
         let (response, files) = handle(&broker, &call, request).await;
         let lengths = files.iter().map(|file| file.as_ref().map(FileRegion::len)).collect();
         let frame = frame::response_around(call.key, call.version, call.correlation_id, &response, lengths)?;
-        Ok(Some(Reply::around(frame, files.into_iter().flatten())))
+        let reply = Reply::around(frame, files.into_iter().flatten());
+        call.count(&response, &reply);
+        Ok(Some(reply))
     })))
 }
 

@@ -18,7 +18,7 @@ use ottla_protocol::{
 use std::{future::Future, pin::Pin, sync::Arc};
 
 /// What a handler may know of the request besides its body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) key: ApiKey,
     pub(crate) version: i16,
@@ -29,6 +29,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Counts the answer that has been made.
+    pub(crate) fn count<M: Message>(&self, response: &M, reply: &Reply) {
+        let metrics = &self.peer.metrics;
+        metrics.answered(self.key, reply.len());
+        response.visit_errors(&mut |code| metrics.failed(self.key, code));
+    }
+
     /// The client's address as Kafka writes it into group metadata.
     pub(crate) fn client_host(&self) -> String {
         format!("/{}", self.peer.address.ip())
@@ -317,6 +324,7 @@ pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Res
             _ => Err(Refused::UnservedVersion { key, version }),
         };
     }
+    broker.metrics.received(key, frame.len());
     let (header, reader) = frame::split_request(frame, key, version)?;
     let call = Call {
         key,
@@ -330,7 +338,9 @@ pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Res
 
 /// The answer to `call` as it goes on the wire.
 pub(crate) fn answer<M: Message>(call: &Call, response: &M) -> Result<Reply, EncodeError> {
-    frame::response(call.key, call.version, call.correlation_id, response).map(Reply::from)
+    let reply = frame::response(call.key, call.version, call.correlation_id, response).map(Reply::from)?;
+    call.count(response, &reply);
+    Ok(reply)
 }
 
 #[cfg(test)]

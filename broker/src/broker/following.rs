@@ -20,6 +20,10 @@ use std::{
 
 /// Who waits for the start of a broker with many partitions is told of it so often.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// Threads that open the logs of a topic with many partitions, at the most.
+const THREADS_OF_A_TOPIC: usize = 8;
+/// Fewer are not worth a thread of their own.
+const LOGS_PER_THREAD: usize = 16;
 
 /// How far the opening of the logs has come.
 struct Progress {
@@ -144,9 +148,21 @@ impl Broker {
 
     fn lead_topic(&self, image: &MetadataImage, topic: &TopicImage) {
         let settings = Arc::new(self.topic_settings(image, &topic.name));
-        for (index, _) in topic.partitions() {
-            self.lead_partition(topic, index, &settings);
-        }
+        let indexes: Vec<i32> = topic.partitions().map(|(index, _)| index).collect();
+        let begun = AtomicUsize::new(0);
+        let lead_next = || {
+            while let Some(index) = indexes.get(begun.fetch_add(1, Ordering::Relaxed)) {
+                self.lead_partition(topic, *index, &settings);
+            }
+        };
+        // A new log waits for the disk several times; what waits side by side, the disk writes together.
+        let threads = (indexes.len() / LOGS_PER_THREAD).min(THREADS_OF_A_TOPIC);
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(lead_next);
+            }
+            lead_next();
+        });
         self.tell_housekeeping(&settings);
     }
 

@@ -23,6 +23,9 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<broker::Running>
     for listener in running.addresses() {
         eprintln!("listening on  {listener}");
     }
+    if let Some(http) = running.http_address() {
+        eprintln!("metrics at    http://{http}/metrics");
+    }
     let dirs: Vec<String> = broker
         .config
         .log_dirs

@@ -54,6 +54,11 @@ impl Admission {
         Ok(())
     }
 
+    /// How many connections are open.
+    pub(crate) fn open_count(&self) -> usize {
+        self.0.lock().total
+    }
+
     /// A connection from `ip` has ended.
     pub(crate) fn leave(&self, ip: IpAddr) {
         let mut open = self.0.lock();

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     api::table::{self, Begun},
     broker::Broker,
+    metrics::Metrics,
 };
 use bytes::Bytes;
 use std::{
@@ -35,12 +36,13 @@ const MAX_OUTPUT_BYTES: usize = 4 << 20;
 const WARM_BYTES: usize = 4 << 20;
 
 /// Who asks: what a handler may know of the connection.
-#[derive(Debug)]
 pub(crate) struct Peer {
     /// The client's address.
     pub(crate) address: SocketAddr,
     /// Name of the listener, `PLAINTEXT` for instance.
     pub(crate) listener: Arc<str>,
+    /// Where answers are counted.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Why a connection ended.
@@ -65,6 +67,20 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
+    /// The word for it in the metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::ByClient => "by_client",
+            Self::Io(_) => "io",
+            Self::BadFrame(_) => "bad_frame",
+            Self::Refused(_) => "refused_request",
+            Self::Idle => "idle",
+            Self::StalledRequest => "stalled_request",
+            Self::StalledAnswer => "stalled_answer",
+            Self::Stopping => "stopping",
+        }
+    }
+
     /// Whether a person should hear of it: what clients do every day is not worth a line.
     pub(crate) fn is_worth_telling(&self) -> bool {
         match self {

@@ -47,6 +47,11 @@ impl Listener {
         self.socket.local_addr()
     }
 
+    /// The socket, for who serves something else than Kafka's clients.
+    pub(crate) fn into_socket(self) -> TcpListener {
+        self.socket
+    }
+
     /// Serves until the broker stops.
     pub(crate) async fn serve(self, broker: Arc<Broker>) {
         let mut rate = Rate::default();
@@ -75,9 +80,11 @@ impl Listener {
     fn admit(&self, stream: TcpStream, address: SocketAddr, broker: &Arc<Broker>) {
         let ip = address.ip().to_canonical();
         if let Err(full) = broker.admission.enter(ip, &broker.connection_limits(ip)) {
+            broker.metrics.connection_refused(full);
             broker.log_limits.too_many_connections(address, full);
             return;
         }
+        broker.metrics.connection_accepted();
         let guard = ConnectionGuard(broker.clone(), ip);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(client = %address, %error, "the connection is gone");
@@ -89,11 +96,13 @@ impl Listener {
             Peer {
                 address,
                 listener: self.name.clone(),
+                metrics: broker.metrics.clone(),
             },
         );
         tokio::spawn(async move {
             let guard = guard;
             let closed = connection.serve().await;
+            guard.0.metrics.connection_closed(&closed);
             if closed.is_worth_telling() {
                 guard.0.log_limits.refused_connection(address, &closed);
             }

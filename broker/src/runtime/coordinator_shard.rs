@@ -139,6 +139,11 @@ impl ShardHandle {
         answered.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
     }
 
+    /// Whether it answers at once.
+    pub(crate) fn is_loaded(&self) -> bool {
+        *self.is_loaded.borrow() && !self.has_ended()
+    }
+
     async fn send(&self, command: Command) -> Result<(), ErrorCode> {
         let sent = self.commands.send(command).await;
         sent.map_err(|_| ErrorCode::CoordinatorNotAvailable)

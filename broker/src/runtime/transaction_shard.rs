@@ -100,6 +100,11 @@ impl ShardHandle {
         self.commands.is_closed()
     }
 
+    /// Whether it answers at once.
+    pub(crate) fn is_loaded(&self) -> bool {
+        *self.is_loaded.borrow() && !self.has_ended()
+    }
+
     /// Has the shard decide, and waits until what it decided is committed.
     ///
     /// # Errors

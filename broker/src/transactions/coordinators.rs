@@ -11,7 +11,7 @@ use crate::{
     runtime::transaction_shard::{self, Setting, ShardHandle},
     stop::Stop,
 };
-use ottla_coordinator::{Decision, Now, Transactions, TransactionsConfig};
+use ottla_coordinator::{Decision, Now, TransactionSummary, Transactions, TransactionsConfig};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{NodeId, Uuid},
@@ -116,6 +116,25 @@ impl TransactionCoordinators {
             seen.push(looked.await?);
         }
         Ok(seen)
+    }
+
+    /// The transactions of all shards that have loaded, in few words; starts none.
+    pub(crate) async fn summaries(&self) -> TransactionSummary {
+        let shards = {
+            let shards = self.shards.lock();
+            let handles = shards.values().map(|running| running.handle.clone());
+            handles.collect::<Vec<ShardHandle>>()
+        };
+        let mut all = TransactionSummary::default();
+        for shard in shards.into_iter().filter(ShardHandle::is_loaded) {
+            let looked = shard.decide(|transactions, _| Decision {
+                records: Vec::new(),
+                reply: transactions.summary(),
+            });
+            // One that ends at this moment is counted the next time.
+            all.add(looked.await.unwrap_or_default());
+        }
+        all
     }
 
     /// The leader of the partition that holds `id`; the topic is created if there is none.

@@ -24,13 +24,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use super::{FileSource, PAGE_BYTES, TailReader, TailWriter};
 use faults::Watch;
 
-/// From this size on, one system call is cheaper than the page faults of copying into the map.
-const CALL_FROM_BYTES: usize = 32 * 1024;
+/// From this size on, one system call is cheaper than copying into the map.
+const CALL_FROM_BYTES: usize = 128 * 1024;
+
+/// What is still to be written is written with zeros in pieces of up to this size, before it is copied into. The kernel
+/// makes one large page of each piece, and one fault maps it. A fault where nothing is in memory yet costs four times as
+/// much per byte, and now and then a wait of milliseconds.
+const WARM_BYTES: u64 = 256 * 1024;
+
+/// Before so much was appended to a window nothing is written ahead: who appends little has no use for it.
+const WARM_FROM_BYTES: u64 = 16 * 1024;
+
+static ZEROS: [u8; WARM_BYTES as usize] = [0; WARM_BYTES as usize];
 
 #[derive(Debug)]
 struct Window {
@@ -44,7 +54,13 @@ struct Window {
 }
 
 #[derive(Debug)]
-struct MapWriter(Arc<Window>);
+struct MapWriter {
+    window: Arc<Window>,
+    /// Where this writer took the window over.
+    began: u64,
+    /// Up to where the window is in memory.
+    warm: u64,
+}
 
 /// Maps `range` of `file` for appending from `written` on. See [`super::DiskFile::tail`] for what must hold.
 pub(super) fn map_tail(
@@ -69,13 +85,20 @@ pub(super) fn map_tail(
     );
     let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let memory = MmapOptions::new().offset(range.start).len(len).map_raw(file)?;
+    // What a fault brings in besides the page that was asked for would be in the way of the pieces.
+    memory.advise(Advice::Random)?;
     let window = Arc::new(Window {
         watch: Watch::over(memory.as_ptr(), memory.len()),
         memory,
         start: range.start,
         written: AtomicU64::new(written),
     });
-    Ok((Box::new(MapWriter(window.clone())), window))
+    let writer = MapWriter {
+        window: window.clone(),
+        began: written,
+        warm: written.next_multiple_of(PAGE_BYTES),
+    };
+    Ok((Box::new(writer), window))
 }
 
 impl Window {
@@ -84,13 +107,34 @@ impl Window {
     }
 }
 
+impl MapWriter {
+    /// Has what will be copied into before `end`, and some more, in memory.
+    fn warm_up(&mut self, end: u64, file: FileSource<'_>) -> io::Result<()> {
+        let appended = end - self.began;
+        if end <= self.warm || appended < WARM_FROM_BYTES {
+            return Ok(());
+        }
+        // As much again as was appended, and to a border of that size: pages are only as large as they are aligned.
+        let piece = (1 << appended.ilog2()).min(WARM_BYTES);
+        let to = end.next_multiple_of(piece).min(self.window.end());
+        let mut from = self.warm.max(self.written().next_multiple_of(PAGE_BYTES));
+        while from < to {
+            let len = (to - from).min(WARM_BYTES);
+            file()?.write_at(&[IoSlice::new(&ZEROS[..len as usize])], from)?;
+            from += len;
+        }
+        self.warm = to;
+        Ok(())
+    }
+}
+
 impl TailWriter for MapWriter {
     fn end(&self) -> u64 {
-        self.0.end()
+        self.window.end()
     }
 
     fn written(&self) -> u64 {
-        self.0.written.load(Ordering::Relaxed)
+        self.window.written.load(Ordering::Relaxed)
     }
 
     fn append(&mut self, parts: &[IoSlice<'_>], will_sync: bool, file: FileSource<'_>) -> io::Result<()> {
@@ -106,24 +150,25 @@ impl TailWriter for MapWriter {
         if len >= CALL_FROM_BYTES || will_sync {
             file()?.write_at(parts, written)?;
         } else {
-            let mut to = (written - self.0.start) as usize;
+            self.warm_up(end, file)?;
+            let mut to = (written - self.window.start) as usize;
             for part in parts {
                 // SAFETY: `to + part.len()` is within the map, as asserted above. No reader has a slice at or after
                 // `written`, and this is the only writer: `&mut self`, and a writer is never cloned. The source is
                 // a live slice, and cannot overlap with memory that nobody has a slice of.
-                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), self.0.memory.as_mut_ptr().add(to), part.len()) };
+                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), self.window.memory.as_mut_ptr().add(to), part.len()) };
                 to += part.len();
             }
         }
         // What went into a page that is not the file's must not count.
         self.check()?;
         // Release: who sees the new position sees the bytes before it.
-        self.0.written.store(end, Ordering::Release);
+        self.window.written.store(end, Ordering::Release);
         Ok(())
     }
 
     fn check(&self) -> io::Result<()> {
-        self.0.watch.check()
+        self.window.watch.check()
     }
 }
 

@@ -233,6 +233,10 @@ impl Log {
                 }
             }
         }
+        // A replica's batches were appended when their leader appended them, of which nobody tells.
+        if let Some(first) = batches.first().filter(|_| append.origin != AppendOrigin::Replica) {
+            appender.append_times.note(first.base_offset, append.now_ms);
+        }
         let log_end_offset = batches
             .last()
             .map_or(self.log_end_offset(), |batch| batch.last_offset() + 1);

@@ -112,6 +112,7 @@ impl Log {
                 producers,
                 last_snapshot: loaded.last_snapshot,
                 latest_epoch,
+                append_times: Default::default(),
                 has_rolled: false,
                 batches: Vec::new(),
             }),

@@ -31,6 +31,7 @@ mod rolling;
 mod threads;
 mod torn;
 mod transactions;
+mod unread;
 
 fn small_config() -> LogConfig {
     LogConfig {

@@ -171,6 +171,7 @@ impl Log {
         producers.on_high_watermark(self.high_watermark());
         self.publish_first_unstable(&producers);
         appender.producers = producers;
+        appender.append_times.cut(end);
         appender.last_snapshot = last_snapshot;
         let mut unflushed = self.unflushed.lock();
         let Unflushed {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ottla_protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use ottla_protocol::records::batch::batches as each_batch;
 use ottla_protocol::records::builder::end_transaction_batch;
-use ottla_protocol::records::{BatchBuilder, EndTransactionMarker, NewRecord};
+use ottla_protocol::records::{BatchBuilder, BatchHeader, EndTransactionMarker, NewRecord};
 use ottla_storage::disk::RealDisk;
 use ottla_storage::inspect::{Promise, verify_partition};
 use ottla_storage::{Append, AppendOrigin, Log, LogConfig, LogOptions, TransactionCheck};
@@ -160,6 +160,7 @@ pub fn logs(data: &[u8]) {
     let read = read_all(&log, log.log_start_offset());
     if !is_of_records {
         assert_eq!(read, sound.batches, "{} does not hold records", sound.files[harmed].0);
+        look_up_each(&log, &read);
     } else if !options.is_clean && options.recovery_point == 0 {
         let kept = kept_at_least(sound, harmed, sound_bytes);
         assert_eq!(
@@ -169,6 +170,16 @@ pub fn logs(data: &[u8]) {
         );
     }
     go_on(log, &dir, &options, &read);
+}
+
+/// Reads backwards, so that each read has to be found.
+fn look_up_each(log: &Log, batches: &[(Offset, Bytes)]) {
+    for (_, batch) in batches.iter().rev() {
+        let header = BatchHeader::parse(batch).expect("it was read before");
+        let slice = log.read(header.base_offset, Offset::MAX, 1, true).expect("it is there");
+        let bytes = slice.records.into_bytes().expect("it is in memory");
+        assert_eq!(bytes, *batch, "the batch at offset {}", header.base_offset);
+    }
 }
 
 fn harm(mut content: Vec<u8>, position: usize, rest: &[u8], ends: bool) -> Vec<u8> {

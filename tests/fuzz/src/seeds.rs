@@ -44,6 +44,8 @@ pub(crate) fn logs() -> Vec<Vec<u8>> {
             vec![file, 0, 0, 200, 1],
             vec![file, 6, 0, 100, 0, 0, 1, 2, 3],
             vec![file, 9, 0, 60, 0, 0x80],
+            // The position in the first entry of an index of offsets, after a clean stop.
+            vec![file, 1, 0, 4, 0, 0, 0, 2, 77],
         ]
     });
     inputs.collect()

@@ -150,6 +150,7 @@ impl ClassicGroup {
     }
 
     fn begin_generation(&mut self, step: &mut Step<'_>) {
+        *step.rebalances += 1;
         self.raise_generation();
         self.protocol_name = self.select_protocol();
         assert!(

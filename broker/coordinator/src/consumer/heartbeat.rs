@@ -125,7 +125,7 @@ impl ConsumerGroup {
         let response = ConsumerGroupHeartbeatResponse {
             member_id: Some(settled.member_id.clone()),
             member_epoch: current.member_epoch,
-            heartbeat_interval_ms: world.settings.heartbeat_interval_ms,
+            heartbeat_interval_ms: settled.progress.heartbeat_interval_ms(world.settings),
             assignment: is_told.then(|| {
                 Box::new(Assignment {
                     topic_partitions: partitions::to_response(&current.assigned),

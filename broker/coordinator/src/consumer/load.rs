@@ -31,8 +31,11 @@ impl Groups {
             let group = ConsumerGroup::new(group_id.detached());
             self.consumer.insert(group.id.clone(), group);
         }
+        let counts = !self.is_loading();
         if let Some(group) = self.consumer.get_mut(group_id) {
+            let epoch = group.group_epoch;
             group.apply(record);
+            self.rebalances += u64::from(counts && group.group_epoch > epoch);
         }
     }
 }

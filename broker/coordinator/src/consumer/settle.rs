@@ -1,6 +1,8 @@
 //! The last part of a decision about a member, whichever protocol it speaks: its target, and one step towards it.
 
-use super::{World, current::CurrentAssignment, partitions::Partitions, reconcile::Step, update::Draft};
+use super::{
+    World, current::CurrentAssignment, haste::Progress, partitions::Partitions, reconcile::Step, update::Draft,
+};
 use crate::{CoordinatorRecord, groups::Groups, outcome::Actions};
 use ottla_protocol::{Str, ids::Uuid, messages::consumer_group_heartbeat_request::TopicPartitions};
 
@@ -13,6 +15,8 @@ pub(super) struct Settled {
     /// What the member has afterwards, if that is something else than before.
     pub(super) next: Option<CurrentAssignment>,
     pub(super) rebalance_timeout_ms: i32,
+    /// Where it and its group stand then.
+    pub(super) progress: Progress,
     /// The view of the cluster that the group has taken into account.
     pub(super) seen_version: Option<i64>,
 }
@@ -27,7 +31,9 @@ impl Draft<'_> {
             let record = next.to_record(&self.group.id, &self.sender.id);
             self.records.push(record);
         }
+        let progress = self.progress(target_epoch, next.as_ref(), world);
         Settled {
+            progress,
             seen_version: match self.has_seen_cluster {
                 true => Some(world.cluster.version()),
                 false => self.group.seen_version,
@@ -37,6 +43,20 @@ impl Draft<'_> {
             records: self.records,
             member_id: self.sender.id,
             next,
+        }
+    }
+
+    fn progress(&self, target_epoch: i32, next: Option<&CurrentAssignment>, world: &World<'_>) -> Progress {
+        let is_computed_now = target_epoch != self.group.assignment_epoch;
+        let current = next.unwrap_or(&self.sender.member.current);
+        Progress {
+            members: self.group.members.len() + usize::from(self.sender.is_new),
+            is_target_outdated: self.group_epoch > target_epoch,
+            is_reconciled: current.is_reconciled_to(target_epoch),
+            target_age_ms: match is_computed_now {
+                true => 0,
+                false => world.now.wall_ms.saturating_sub(self.group.assignment_timestamp_ms),
+            },
         }
     }
 

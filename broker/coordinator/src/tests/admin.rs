@@ -36,6 +36,32 @@ fn groups_are_listed_by_state_and_type_in_any_case_of_letters() {
 }
 
 #[test]
+fn reports_show_groups_with_their_commits_and_rebalances() {
+    let mut driver = Driver::new();
+    driver.stable_alone(&["range"]);
+    driver.commit(&commit("simple", "", -1, 0, 5));
+    let summaries = driver.groups.summaries();
+    let seen: Vec<_> = summaries
+        .iter()
+        .map(|group| (&*group.id, group.kind, group.state, group.members, group.commits))
+        .collect();
+    assert_eq!(
+        seen,
+        [(GROUP, "classic", "Stable", 1, 0), ("simple", "classic", "Empty", 0, 1)]
+    );
+    let commits = driver.groups.commits(&"simple".into(), 10);
+    assert_eq!(
+        (&*commits[0].topic, commits[0].partition, commits[0].offset),
+        ("t", 0, 5)
+    );
+    assert_eq!(driver.groups.commits(&"simple".into(), 0), []);
+    assert_eq!(driver.groups.summary(&"unknown".into()), None);
+    assert_eq!(driver.groups.rebalances(), 1);
+    driver.join_new(&["range"]);
+    assert_eq!(driver.groups.rebalances(), 1, "nobody has answered the call yet");
+}
+
+#[test]
 fn a_stable_group_is_described_with_metadata_and_assignments() {
     let mut driver = Driver::new();
     let member = driver.stable_alone(&["range"]);

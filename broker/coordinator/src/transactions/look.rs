@@ -11,7 +11,27 @@ use ottla_protocol::{
     },
 };
 use regex::Regex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The transactions of one or more coordinators in few words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransactionSummary {
+    /// How many transactional ids are in each state.
+    pub by_state: BTreeMap<&'static str, usize>,
+    /// When the transaction began that has been open for longest.
+    pub oldest_open_ms: Option<TimestampMs>,
+}
+
+impl TransactionSummary {
+    /// Adds those of another coordinator.
+    pub fn add(&mut self, other: Self) {
+        for (state, count) in other.by_state {
+            *self.by_state.entry(state).or_insert(0) += count;
+        }
+        let both = [self.oldest_open_ms, other.oldest_open_ms];
+        self.oldest_open_ms = both.into_iter().flatten().min();
+    }
+}
 
 /// Which transactions are asked for; nothing given lets all pass.
 #[derive(Clone, Debug)]
@@ -46,6 +66,19 @@ impl TransactionFilter {
 }
 
 impl Transactions {
+    /// All of them in few words.
+    pub fn summary(&self) -> TransactionSummary {
+        let mut summary = TransactionSummary::default();
+        for transaction in self.by_id.values() {
+            *summary.by_state.entry(transaction.state.name()).or_insert(0) += 1;
+            if transaction.state == TransactionState::Ongoing || transaction.state.is_prepared() {
+                let since = summary.oldest_open_ms.unwrap_or(TimestampMs::MAX);
+                summary.oldest_open_ms = Some(since.min(transaction.start_ms));
+            }
+        }
+        summary
+    }
+
     /// The transactional ids that pass.
     pub fn list(&self, filter: &TransactionFilter, now_ms: TimestampMs) -> Vec<Listed> {
         let passing = self.by_id.iter().filter(|(id, transaction)| {

@@ -3,8 +3,9 @@
 use super::{AlterConfigError, Change};
 use crate::{
     config::{
-        CORDONED_LOG_DIRS, ConfigScope, ConfigValues, Dynamic, Value, broker::general_key, check_topic, check_value,
-        client_metrics::MATCHED_PROPERTIES, cordoned_log_dirs, definition, group::broker_synonym,
+        CORDONED_LOG_DIRS, ConfigScope, ConfigValues, Dynamic, Layers, Value, broker::general_key, check_group_ranges,
+        check_topic, check_value, client_metrics::MATCHED_PROPERTIES, cordoned_log_dirs, definition,
+        group::broker_synonym,
     },
     controller::{Controller, check_topic_name},
     image::{ConfigResource, ResourceType},
@@ -97,10 +98,28 @@ impl Controller {
         if let Some(cordoned) = after.get(CORDONED_LOG_DIRS) {
             self.check_cordoned(cordoned)?;
         }
+        if after.keys().any(|name| name.starts_with("group.")) {
+            self.check_group_defaults(name, after)?;
+        }
         match which(is_for_one_broker).filter(|_| name.is_empty()) {
             Some(names) => Err(AlterConfigError::NeedsBroker(names)),
             None => Ok(()),
         }
+    }
+
+    /// The defaults of groups stay within their bounds, which are fixed at start.
+    fn check_group_defaults(&self, broker: &str, after: &ConfigValues) -> Result<(), AlterConfigError> {
+        let layers = match broker.is_empty() {
+            true => Layers {
+                cluster: after,
+                ..self.layers()
+            },
+            false => Layers {
+                broker: after,
+                ..self.layers()
+            },
+        };
+        check_group_ranges(layers).map_err(AlterConfigError::InvalidBrokerValue)
     }
 
     pub(in crate::controller) fn check_cordoned(&self, value: &str) -> Result<(), AlterConfigError> {

@@ -243,6 +243,26 @@ fn group_keys_stay_within_the_brokers_bounds() {
 }
 
 #[test]
+fn defaults_of_groups_stay_within_the_brokers_bounds() {
+    let mut controller = controller();
+    let message =
+        "group.consumer.assignment.interval.ms must be less than or equal to group.consumer.max.assignment.interval.ms";
+    for broker in ["", "1"] {
+        let change = |value| {
+            (
+                BROKER,
+                broker,
+                "group.consumer.assignment.interval.ms",
+                Some(value),
+                SET,
+            )
+        };
+        assert_eq!(refusal(&controller, change("20000")), (42, message.to_owned()));
+        alter(&mut controller, change("15000"));
+    }
+}
+
+#[test]
 fn subscriptions_to_client_metrics_are_checked() {
     let mut controller = controller();
     let refused = |name, value| refusal(&controller, (METRICS, "m", name, Some(value), SET));

@@ -44,7 +44,8 @@ impl Groups {
     pub(crate) fn join_consumer_group(&mut self, join: &Join<'_>, now: Now) -> Actions {
         let mut actions = Actions::default();
         let joined = self.classic_join(join, now, &mut actions);
-        let response = joined.unwrap_or_else(|error| refused_join(&join.request.member_id, error));
+        // As with Kafka a refusal names nobody here: MEMBER_ID_REQUIRED is no refusal.
+        let response = joined.unwrap_or_else(|error| refused_join(&Str::EMPTY, error));
         actions.replies.push((join.ticket, Reply::JoinGroup(response)));
         self.decided(actions)
     }

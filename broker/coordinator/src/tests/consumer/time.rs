@@ -74,6 +74,29 @@ fn settings_count_from_the_next_heartbeat_on() {
     assert_eq!(state(&driver).0, "Empty");
 }
 
+/// Decision 17.
+#[test]
+fn whoever_waits_for_a_partition_is_asked_to_come_sooner_until_it_has_it() {
+    let mut driver = alone();
+    let interval_ms = |response: ConsumerGroupHeartbeatResponse| response.heartbeat_interval_ms;
+    assert_eq!(interval_ms(driver.beat(&joining("b"))), 250);
+    driver.pass_ms(4_000);
+    assert_eq!(interval_ms(driver.beat(&beating("b", 3))), 2_000);
+    assert_eq!(interval_ms(driver.beat(&beating("a", 2))), 2_000);
+    assert_eq!(interval_ms(driver.beat(&owning("a", 2, &[0, 1]))), 5_000);
+    assert_eq!(interval_ms(driver.beat(&beating("b", 3))), 5_000);
+}
+
+#[test]
+fn whoever_waits_for_a_target_is_asked_to_come_when_it_is_due() {
+    let mut driver = alone();
+    driver.change_cluster(|cluster| cluster.settings.assignment_interval_ms = 1_000);
+    driver.pass_ms(300);
+    assert_eq!(driver.beat(&joining("b")).heartbeat_interval_ms, 700);
+    driver.pass_ms(700);
+    assert_eq!(seen(&driver.beat(&beating("b", 2))), ok(3, None));
+}
+
 #[test]
 fn after_a_restart_all_is_as_it_was_and_time_begins_anew() {
     let mut driver = alone();

@@ -1,6 +1,7 @@
 //! What a transaction writes to.
 
 use super::*;
+use std::collections::BTreeMap;
 
 fn parts(names: &[&str]) -> Vec<(Str, i32)> {
     names.iter().map(|name| (Str::from(*name), 0)).collect()
@@ -18,6 +19,28 @@ fn partitions_are_checked_one_by_one_and_added_all_at_once() -> Result<(), Trans
         .transactions
         .verify_partitions(&"a".into(), producer, &parts(&["t", "u"]));
     assert_eq!(seen, [Ok(()), Err(TransactionError::Abortable)]);
+    Ok(())
+}
+
+#[test]
+fn reports_show_states_and_the_oldest_transaction_that_is_open() -> Result<(), TransactionError> {
+    let mut driver = Driver::new();
+    driver.now_ms = 1_000;
+    driver.init("idle", None)?;
+    assert_eq!(driver.transactions.summary().oldest_open_ms, None);
+    for (id, now_ms) in [("late", 5_000), ("early", 3_000)] {
+        let producer = driver.init(id, None)?;
+        driver.now_ms = now_ms;
+        driver.add(id, producer, "t")?;
+    }
+    let mut summary = driver.transactions.summary();
+    assert_eq!(summary.by_state, BTreeMap::from([("Empty", 1), ("Ongoing", 2)]));
+    assert_eq!(summary.oldest_open_ms, Some(3_000));
+    summary.add(TransactionSummary {
+        by_state: BTreeMap::from([("Empty", 1)]),
+        oldest_open_ms: Some(4_000),
+    });
+    assert_eq!((summary.by_state["Empty"], summary.oldest_open_ms), (2, Some(3_000)));
     Ok(())
 }
 

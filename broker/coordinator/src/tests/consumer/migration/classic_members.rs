@@ -116,6 +116,8 @@ fn a_join_of_another_type_or_with_metadata_that_cannot_be_read_is_refused() {
     let ticket = driver.send_join(&connect);
     let refused = driver.joined(ticket);
     assert_eq!(code(refused.error_code), ErrorCode::InconsistentGroupProtocol);
+    // As with Apache Kafka it names nobody.
+    assert_eq!(refused.member_id, Str::EMPTY);
     assert_eq!(kinds(&driver).len(), 1);
 }
 
