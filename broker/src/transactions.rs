@@ -10,15 +10,12 @@ pub(crate) use coordinators::TransactionCoordinators;
 pub(crate) use ending::{Ended, end};
 
 use crate::broker::Broker;
-use ottla_coordinator::{Decision, Producer};
+use ottla_coordinator::{Decision, Producer, TransactionError, Transactions};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{ProducerEpoch, ProducerId},
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 /// `transaction.version` that clients play whose produce adds partitions.
 const IMPLICIT: i8 = 2;
@@ -43,59 +40,55 @@ pub(crate) enum Joining {
 /// Makes partitions, by topic and index, part of a transaction, or finds out whether they are. One answer for each, in
 /// their order; after `None` the partition may be written to until the marker comes.
 ///
-/// A client may begin a transaction while the markers of its last one are being written, which takes moments: it is
-/// asked for again for a while (`add.partitions.to.txn.retry.backoff.max.ms`) before the client has to. The codes are
-/// the coordinator's own: what a client of an older version is told instead, the caller knows.
+/// A client may begin a transaction while the markers of its last one are being written, which takes moments: they are
+/// waited for (`add.partitions.to.txn.retry.backoff.max.ms`) before the client has to ask again. The codes are the
+/// coordinator's own: what a client of an older version is told instead, the caller knows.
 pub(crate) async fn join(
     broker: &Arc<Broker>,
     claim: &Claim,
     partitions: &[(Str, i32)],
     how: Joining,
 ) -> Vec<ErrorCode> {
-    let wait = |key: &str| {
-        let ms = broker.layers(&broker.image.load()).broker_number(key);
-        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    };
-    let deadline = Instant::now() + wait("add.partitions.to.txn.retry.backoff.max.ms");
-    let pause = wait("add.partitions.to.txn.retry.backoff.ms");
-    loop {
-        let codes = join_once(broker, claim, partitions, how).await;
-        let is_early = how == Joining::Add && codes.contains(&ErrorCode::ConcurrentTransactions);
-        if !is_early || Instant::now() + pause > deadline {
-            return codes;
-        }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-async fn join_once(broker: &Arc<Broker>, claim: &Claim, partitions: &[(Str, i32)], how: Joining) -> Vec<ErrorCode> {
     let (id, asked) = (claim.transactional_id.detached(), partitions.to_vec());
     let producer = Producer {
         id: claim.producer_id,
         epoch: claim.producer_epoch,
     };
-    let joined = broker
-        .transactions
-        .decide(broker, &claim.transactional_id, move |transactions, now| match how {
-            Joining::Check => Decision {
+    let coordinators = &broker.transactions;
+    let joined = match how {
+        Joining::Check => {
+            let check = move |transactions: &mut Transactions, _| Decision {
                 records: Vec::new(),
                 reply: transactions.verify_partitions(&id, producer, &asked),
-            },
-            Joining::Add => {
-                let added = transactions.handle_add_partitions(&id, producer, &asked, IMPLICIT, now);
+            };
+            coordinators.decide(broker, &claim.transactional_id, check).await
+        }
+        Joining::Add => {
+            let key = "add.partitions.to.txn.retry.backoff.max.ms";
+            let patience_ms = broker.layers(&broker.image.load()).broker_number(key);
+            let patience = Duration::from_millis(u64::try_from(patience_ms).unwrap_or(0));
+            let owned = id.clone();
+            let add = move |transactions: &mut Transactions, now| {
+                let added = transactions.handle_add_partitions(&owned, producer, &asked, IMPLICIT, now);
                 Decision {
                     records: added.records,
                     reply: vec![added.reply; asked.len()],
                 }
-            }
-        });
-    match joined.await {
+            };
+            let is_early =
+                |joined: &Vec<Result<(), TransactionError>>| joined.contains(&Err(TransactionError::Concurrent));
+            coordinators
+                .decide_after_end(broker, &id, patience, add, is_early)
+                .await
+        }
+    };
+    match joined {
         Ok(joined) => joined.into_iter().map(code).collect(),
         Err(error) => vec![error; partitions.len()],
     }
 }
 
 /// The code for the client.
-pub(crate) fn code(decided: Result<(), ottla_coordinator::TransactionError>) -> ErrorCode {
-    decided.map_or_else(ottla_coordinator::TransactionError::code, |()| ErrorCode::None)
+pub(crate) fn code(decided: Result<(), TransactionError>) -> ErrorCode {
+    decided.map_or_else(TransactionError::code, |()| ErrorCode::None)
 }

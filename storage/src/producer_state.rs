@@ -400,15 +400,33 @@ impl ProducerState {
         Ok(())
     }
 
+    /// What a producer has been told of the transaction that this batch is part of, or ends, is worth nothing any more.
+    ///
+    /// A producer may ask for its next transaction before the marker of the last one is here. From `transaction.version`
+    /// 2 on a marker's epoch is that of the next transaction, whose verification goes on.
+    pub(crate) fn end_verification(&mut self, batch: &ProducerBatch, transaction: TransactionCheck) {
+        let header = &batch.header;
+        let has_own_epoch = matches!(
+            transaction,
+            TransactionCheck::Marker {
+                transaction_version: 2..
+            }
+        );
+        let last_epoch = match has_own_epoch {
+            true => ProducerEpoch(header.producer_epoch.0.saturating_sub(1)),
+            false => header.producer_epoch,
+        };
+        if header.attributes.is_transactional() {
+            self.verifications.end(header.producer_id, last_epoch);
+        }
+    }
+
     /// Makes an appended batch known. Returns the transaction that it aborts, if it does.
     pub(crate) fn apply(&mut self, batch: &ProducerBatch) -> Option<AbortedTransaction> {
         let id = batch.header.producer_id;
         let last_offset = batch.last_offset();
         if !id.is_some() {
             return None;
-        }
-        if batch.header.attributes.is_transactional() {
-            self.verifications.end(id);
         }
         if self.producers.len() >= PRODUCERS_MAX && !self.producers.contains_key(&id) {
             self.forget_most_silent();

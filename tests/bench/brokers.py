@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import time
 
+from wire import Connection
+
 TICK = os.sysconf("SC_CLK_TCK")
 # tests/lib/broker, and the folder below which brokers are: set by whoever measures.
 program = scratch = None
@@ -72,3 +74,19 @@ class Broker:
 
     def remove(self):
         shutil.rmtree(self.folder)
+
+
+def create(broker, topics, partitions):
+    """The topics, once all partitions are led."""
+    connection = Connection(broker.port, timeout=300)
+    for topic in topics:
+        connection.create_topics([topic], partitions)
+    for topic in topics:
+        until_led(connection, topic, partitions)
+    return connection
+
+
+def until_led(connection, topic, partitions):
+    """Waits for all partitions. Apache's metadata names leaders before they serve."""
+    while len(connection.leaders(topic)) < partitions or connection.end_offsets(topic, partitions) is None:
+        time.sleep(0.01)

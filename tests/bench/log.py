@@ -8,7 +8,7 @@ import sys
 import time
 
 import brokers
-from brokers import Broker
+from brokers import Broker, create, until_led
 from wire import Connection
 
 brokers.program, brokers.scratch = sys.argv[1:3]
@@ -22,22 +22,6 @@ TAIL = 100_000_000
 def load(broker, topic, **options):
     command = [LOAD, f"127.0.0.1:{broker.port}", topic, *(f"{key}={value}" for key, value in options.items())]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def create(broker, topics, partitions):
-    """The topics, once all partitions are led."""
-    connection = Connection(broker.port, timeout=300)
-    for topic in topics:
-        connection.create_topics([topic], partitions)
-    for topic in topics:
-        until_led(connection, topic, partitions)
-    return connection
-
-
-def until_led(connection, topic, partitions):
-    """Waits for all partitions. Apache's metadata names leaders before they serve."""
-    while len(connection.leaders(topic)) < partitions or connection.end_offsets(topic, partitions) is None:
-        time.sleep(0.01)
 
 
 def first_acknowledgements(broker, topics, partitions):

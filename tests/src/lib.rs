@@ -1,10 +1,11 @@
 //! What tests and benchmarks share: a broker as a process, a client that speaks the protocol by hand, frames of raw
-//! bytes, disks that fail, numbers from a seed, scratch folders.
+//! bytes, a proxy that delays them, disks that fail, numbers from a seed, scratch folders.
 
 pub mod client;
 pub mod disks;
 pub mod http;
 pub mod process;
+pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod scratch;

@@ -37,11 +37,7 @@ use ottla_protocol::{
     },
     primitives::Reader,
 };
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, sync::Arc};
 
 /// From this version on topics are named by id.
 const TOPIC_IDS_FROM: i16 = 13;
@@ -113,7 +109,7 @@ async fn append_verified(
         batches,
     } = unverified;
     let partitions: Vec<(Str, i32)> = batches.iter().map(|(_, batch)| batch.topic_and_index()).collect();
-    let verdicts = join(broker, &claim, &partitions, joining).await;
+    let verdicts = transactions::join(broker, &claim, &partitions, joining).await;
     for ((place, batch), verdict) in batches.into_iter().zip(verdicts) {
         let partition = batch.partition().clone();
         let appended = match verdict {
@@ -132,25 +128,6 @@ async fn append_verified(
         flushes.extend(flush.map(|wait| PendingFlush { place, wait }));
     }
     (response, flushes)
-}
-
-/// Asks the coordinator; once more after a little while where it is still ending the producer's last transaction, which
-/// takes less time than a client waits before it sends again (`add.partitions.to.txn.retry.backoff.*`).
-async fn join(broker: &Arc<Broker>, claim: &Claim, partitions: &[(Str, i32)], joining: Joining) -> Vec<ErrorCode> {
-    let millis = |key: &str| {
-        let number = broker.config.layers().broker_number(key);
-        Duration::from_millis(u64::try_from(number).unwrap_or(0))
-    };
-    let pause = millis("add.partitions.to.txn.retry.backoff.ms");
-    let deadline = Instant::now() + millis("add.partitions.to.txn.retry.backoff.max.ms");
-    loop {
-        let verdicts = transactions::join(broker, claim, partitions, joining).await;
-        let is_busy = joining == Joining::Add && verdicts.contains(&ErrorCode::ConcurrentTransactions);
-        if !is_busy || Instant::now() + pause > deadline {
-            return verdicts;
-        }
-        tokio::time::sleep(pause).await;
-    }
 }
 
 /// Batches of one transaction whose coordinator has to be asked, and the place of each in the answer.

@@ -20,17 +20,18 @@ use crate::{
 };
 use ottla_coordinator::{CoordinatorRecord, Decision, Ending, Now, Transactions, TransactionsConfig};
 use ottla_protocol::{
-    ErrorCode,
+    ErrorCode, Str,
     ids::{LeaderEpoch, NodeId, Offset, ProducerId},
 };
 use ottla_replication::image::feature;
+use parking_lot::Mutex;
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{Notify, Semaphore, mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
 };
 
@@ -61,17 +62,36 @@ pub(crate) struct Setting {
 pub(crate) struct ShardHandle {
     commands: mpsc::Sender<Command>,
     is_loaded: watch::Receiver<bool>,
+    ends: Arc<Ends>,
+}
+
+/// Who waits until a transaction that is being ended is complete, by transactional id. An entry goes when that one is.
+#[derive(Default)]
+struct Ends(Mutex<HashMap<Str, Arc<Notify>>>);
+
+impl Ends {
+    fn of(&self, id: &Str) -> Arc<Notify> {
+        self.0.lock().entry(id.clone()).or_default().clone()
+    }
+
+    fn complete(&self, id: &Str) {
+        if let Some(waiting) = self.0.lock().remove(id) {
+            waiting.notify_waiters();
+        }
+    }
 }
 
 /// Starts a shard. It takes commands at once and answers them when it has loaded.
 pub(crate) fn start(setting: Setting) -> (ShardHandle, JoinHandle<()>) {
     let (sender, commands) = mpsc::channel(QUEUE);
     let (loaded, is_loaded) = watch::channel(false);
+    let ends = Arc::<Ends>::default();
     let handle = ShardHandle {
         commands: sender,
         is_loaded,
+        ends: ends.clone(),
     };
-    (handle, tokio::spawn(run(setting, commands, loaded)))
+    (handle, tokio::spawn(run(setting, commands, loaded, ends)))
 }
 
 impl ShardHandle {
@@ -107,9 +127,38 @@ impl ShardHandle {
         sent.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
         answered.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
     }
+
+    /// As [`ShardHandle::decide`], once more when the transaction that the id has in hand is complete, if `is_early` says
+    /// so of the answer; not later than after `patience`.
+    ///
+    /// # Errors
+    /// As [`ShardHandle::decide`].
+    pub(crate) async fn decide_after_end<R: Send + 'static>(
+        &self,
+        id: &Str,
+        patience: Duration,
+        decide: impl Fn(&mut Transactions, Now) -> Decision<R> + Clone + Send + 'static,
+        is_early: impl Fn(&R) -> bool,
+    ) -> Result<R, ErrorCode> {
+        let answer = self.decide(decide.clone()).await?;
+        if !is_early(&answer) {
+            return Ok(answer);
+        }
+        let ends = self.ends.of(id);
+        let mut ended = std::pin::pin!(ends.notified());
+        ended.as_mut().enable();
+        // It may have ended before anybody waited.
+        let answer = self.decide(decide.clone()).await?;
+        if !is_early(&answer) {
+            return Ok(answer);
+        }
+        // Whoever waited long enough is told what is.
+        let _ = tokio::time::timeout(patience, ended).await;
+        self.decide(decide).await
+    }
 }
 
-async fn run(setting: Setting, mut commands: mpsc::Receiver<Command>, loaded: watch::Sender<bool>) {
+async fn run(setting: Setting, mut commands: mpsc::Receiver<Command>, loaded: watch::Sender<bool>, ends: Arc<Ends>) {
     let Setting {
         partition,
         config,
@@ -138,6 +187,7 @@ async fn run(setting: Setting, mut commands: mpsc::Receiver<Command>, loaded: wa
         leader,
         transactions,
         broker,
+        ends,
         held: VecDeque::new(),
         jobs: JoinSet::new(),
         end_offset,
@@ -182,6 +232,7 @@ struct Shard {
     registration: RegistrationId,
     transactions: Transactions,
     broker: Weak<Broker>,
+    ends: Arc<Ends>,
     /// Each with the offset that the high watermark must have reached.
     held: VecDeque<(Offset, Held)>,
     /// One for each transaction that is being ended, and one at most that gets a producer id.
@@ -248,6 +299,7 @@ impl Shard {
             Some(Done::Ended(Ended::Written(ending))) => {
                 let decision = self.transactions.handle_markers_written(&ending, now);
                 self.take(decision.records, &mut write);
+                self.ends.complete(&ending.transactional_id);
             }
             Some(Done::Ended(Ended::Fenced | Ended::Stopped)) => return false,
             Some(Done::ProducerId(Some(id))) => self.transactions.bring_producer_id(id, now),

@@ -18,7 +18,7 @@ use ottla_protocol::{
 };
 use ottla_replication::config::Layers;
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// The topic that holds transactions.
@@ -71,6 +71,24 @@ impl TransactionCoordinators {
     ) -> Result<R, ErrorCode> {
         let partition = led_partition(broker, STATE_TOPIC, id)?;
         self.shard(broker, &partition).decide(decide).await
+    }
+
+    /// As [`TransactionCoordinators::decide`], once more when the transaction that the id has in hand is complete, if
+    /// `is_early` says so of the answer; not later than after `patience`.
+    ///
+    /// # Errors
+    /// As [`TransactionCoordinators::decide`].
+    pub(crate) async fn decide_after_end<R: Send + 'static>(
+        &self,
+        broker: &Arc<Broker>,
+        id: &Str,
+        patience: Duration,
+        decide: impl Fn(&mut Transactions, Now) -> Decision<R> + Clone + Send + 'static,
+        is_early: impl Fn(&R) -> bool,
+    ) -> Result<R, ErrorCode> {
+        let partition = led_partition(broker, STATE_TOPIC, id)?;
+        let shard = self.shard(broker, &partition);
+        shard.decide_after_end(id, patience, decide, is_early).await
     }
 
     /// Looks at all transactions that this broker coordinates, once all that was decided before is committed.

@@ -226,10 +226,11 @@ impl Log {
             if epoch > appender.latest_epoch {
                 self.begin_epoch(appender, epoch, batch.base_offset);
             }
-            if batch.header.producer_id.is_some()
-                && let Some(aborted) = appender.producers.apply(batch)
-            {
-                appender.writer.segment().txns.push(&aborted);
+            if batch.header.producer_id.is_some() {
+                appender.producers.end_verification(batch, append.transaction);
+                if let Some(aborted) = appender.producers.apply(batch) {
+                    appender.writer.segment().txns.push(&aborted);
+                }
             }
         }
         // A replica's batches were appended when their leader appended them, of which nobody tells.

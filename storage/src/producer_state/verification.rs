@@ -3,7 +3,7 @@
 //! The first records of a transaction are appended only after the coordinator has said that it will write a marker for
 //! them; else nobody would, and the last stable offset would stand still for ever. Its word is worth nothing any more
 //! once a marker has been appended meanwhile: that may have been the one. So an append shows the guard that was given out
-//! before the coordinator was asked, and any transactional append of that producer takes the guard away.
+//! before the coordinator was asked, and any append of that transaction, or its marker, takes the guard away.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,8 @@ pub enum TransactionCheck {
     Skipped,
     /// The log must say that the transaction is ongoing.
     Ongoing,
-    /// The log must say so, or this must be the latest verification of the producer, with no marker since.
+    /// The log must say so, or this must be the latest verification of the producer, with no marker of that transaction
+    /// since.
     Verified(VerificationGuard),
     /// The batch ends a transaction that was run under this `transaction.version`.
     Marker {
@@ -113,9 +114,13 @@ impl Verifications {
         guard
     }
 
-    /// Something of a transaction of this producer was appended.
-    pub(super) fn end(&mut self, id: ProducerId) {
-        if self.by_producer.remove(&id).is_some() && self.by_producer.is_empty() {
+    /// Something of a transaction of this producer was appended, whose epoch was `last_epoch` at most.
+    pub(super) fn end(&mut self, id: ProducerId, last_epoch: ProducerEpoch) {
+        if self.of(id).is_none_or(|waiting| waiting.epoch > last_epoch) {
+            return;
+        }
+        self.by_producer.remove(&id);
+        if self.by_producer.is_empty() {
             self.by_producer = HashMap::new();
         }
     }

@@ -3,6 +3,7 @@ import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -52,6 +53,8 @@ public class DumpLog {
     public static void main(String[] args) throws Exception {
         if (args[0].equals("work")) {
             work(Integer.parseInt(args[1]));
+            // With a producer whose transaction stays open.
+            Runtime.getRuntime().halt(0);
         } else {
             System.exit(check(Path.of(args[1]), List.of(args).subList(2, args.length)) ? 0 : 1);
         }
@@ -67,6 +70,7 @@ public class DumpLog {
             }
             for (String codec : CODECS) produce(server, codec);
             commit(server, round);
+            transactions(server, round);
             if (round == 1) {
                 var topic = new ConfigResource(ConfigResource.Type.TOPIC, "dumped");
                 var change = new AlterConfigOp(new ConfigEntry("retention.ms", "86400000"), AlterConfigOp.OpType.SET);
@@ -104,6 +108,26 @@ public class DumpLog {
                 if (System.currentTimeMillis() > end) throw new IllegalStateException("no records in 20 s");
             }
             consumer.commitSync(Map.of(new TopicPartition("dumped", 0), new OffsetAndMetadata(round, "round " + round)));
+        }
+    }
+
+    /** One that is committed, with an offset, one that is aborted, and in the end one that stays open. */
+    static void transactions(Map<String, Object> server, int round) throws Exception {
+        for (String end : List.of("commit", "abort", "open")) {
+            Map<String, Object> config = new TreeMap<>(server);
+            config.put("transactional.id", "dumped-" + end + (end.equals("open") ? round : ""));
+            var producer = new KafkaProducer<>(config, new StringSerializer(), new StringSerializer());
+            producer.initTransactions();
+            producer.beginTransaction();
+            for (int i = 0; i < 20; i++) producer.send(new ProducerRecord<>("in-transactions", i % 2, "key" + i, end + " " + i));
+            producer.sendOffsetsToTransaction(Map.of(new TopicPartition("dumped", 1), new OffsetAndMetadata(round)),
+                new ConsumerGroupMetadata("dumping-in-transactions"));
+            producer.flush();
+            // One that is not ended may not be closed either: that would abort it.
+            if (end.equals("open")) continue;
+            if (end.equals("commit")) producer.commitTransaction();
+            else producer.abortTransaction();
+            producer.close();
         }
     }
 

@@ -23,7 +23,7 @@ touch "$WORK/stopped"
 passed=0 failed=0
 verdict() { if [ "$1" = 0 ]; then passed=$((passed + 1)); echo "PASS $2"; else failed=$((failed + 1)); echo "FAIL $2"; fi; }
 
-rc=0; dump check "$BROKER_DIR/data" .log .index .timeindex .snapshot .checkpoint || rc=$?
+rc=0; dump check "$BROKER_DIR/data" .log .index .timeindex .snapshot .txnindex .checkpoint || rc=$?
 verdict "$rc" 'the data directory is clean'
 
 # A random workload on the storage itself, with transactions, retention and compaction.

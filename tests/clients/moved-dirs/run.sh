@@ -2,11 +2,12 @@
 # The files of a broker are moved to another one and back: Ottla's to Apache Kafka, Apache Kafka's to Ottla, after a clean
 # stop and after SIGKILL. Each serves what the one before did, says nothing of damage, and goes on. With BROKER=apache all
 # brokers are Apache Kafka: what is asked here, it passes.
-#   run.sh [CHAIN...]   chains are FIRST-ENDING: ottla-stop, ottla-kill, apache-stop, apache-kill
+#   run.sh [CHAIN...]   chains are FIRST-ENDING: ottla-stop, ottla-kill, apache-stop, apache-kill; and FIRST-prepared, one
+#                       move with transactions that are open, or whose end is decided
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../lib/common.sh"
-path=$(java_path "$here/MovedDirs.java" "$here/Load.java" "$here/State.java" "$here/RawProducer.java")
+path=$(java_path "$here/MovedDirs.java" "$here/Load.java" "$here/State.java" "$here/RawProducer.java" "$here/Prepared.java")
 moves=3
 lines=$WORK/lines
 
@@ -64,13 +65,32 @@ chain() {
   fi
 }
 
+# prepared FIRST
+prepared() {
+  local kind=$1 dir=$WORK/$1-prepared
+  "$lib/broker" start "$kind" "$dir"
+  BOOTSTRAP=127.0.0.1:$(cat "$dir/port")
+  export BOOTSTRAP
+  look open "$dir"
+  "$lib/broker" stop "$dir"
+  look prepare "$dir"
+  kind=$(other "$kind")
+  "$lib/broker" become "$kind" "$dir"
+  "$lib/broker" again "$dir"
+  look judge "$dir" > "$dir/looked" 2>&1 || grep -q '^FAIL' "$dir/looked" || echo "FAIL it ends early" >> "$dir/looked"
+  sed "s/^\(PASS\|FAIL\) /&$1-prepared: /" "$dir/looked"
+  "$lib/broker" stop "$dir"
+  [ "$kind" != ottla ] || "$here/../dumplog/run.sh" "$dir/data" .log .snapshot .txnindex | sed "s/^\(PASS\|FAIL\) /&$1-prepared: /"
+}
+
 chains=("$@")
-[ $# -gt 0 ] || chains=(ottla-stop ottla-kill apache-stop apache-kill)
-[ $# -gt 0 ] || [ "$BROKER" = ottla ] || chains=(apache-stop apache-kill)
+[ $# -gt 0 ] || chains=(ottla-stop ottla-kill apache-stop apache-kill ottla-prepared apache-prepared)
+[ $# -gt 0 ] || [ "$BROKER" = ottla ] || chains=(apache-stop apache-kill apache-prepared)
 for name in "${chains[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
   # Not a condition: bash would go on after errors in it.
-  (trap 'echo "FAIL $name: it ends early"' ERR; set -E; chain "${name%-*}" "${name#*-}") > "$WORK/$name.out" 2>&1 &
+  (trap 'echo "FAIL $name: it ends early"' ERR; set -E
+    case $name in *-prepared) prepared "${name%-*}" ;; *) chain "${name%-*}" "${name#*-}" ;; esac) > "$WORK/$name.out" 2>&1 &
 done
 wait
 cat "$WORK"/*.out | tee "$lines"

@@ -21,7 +21,6 @@ pub fn honoured(name: &str) -> Honoured {
 /// Keys with an effect, ascending.
 const HONOURED: &[&str] = &[
     "add.partitions.to.txn.retry.backoff.max.ms",
-    "add.partitions.to.txn.retry.backoff.ms",
     "advertised.listeners",
     "auto.create.topics.enable",
     "broker.id",

@@ -1,7 +1,8 @@
 //! Seeded interleavings of producers, the coordinator, time, and restarts, with invariants after every step.
 //!
-//! Producers of two transactional ids begin, write to partitions (which joins them to the transaction, KIP-890), end,
-//! crash and come back; requests and answers are delayed, doubled, reordered and lost. Decisions are applied at once,
+//! Producers of two transactional ids begin, write to partitions, end, crash and come back, under each
+//! `transaction.version`: from 2 on what they write joins the partition to the transaction (KIP-890), before that they add
+//! it first. Requests and answers are delayed, doubled, reordered and lost. Decisions are applied at once,
 //! but answers and markers wait until their records are "committed"; a restart may lose any number of records that were
 //! not, with everything that waited. Partitions are as lenient as can be: they take a marker of any epoch. Checked:
 //!

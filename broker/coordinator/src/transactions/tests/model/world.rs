@@ -24,10 +24,15 @@ pub(super) enum Bug {
     AnswersEarly,
 }
 
+/// `transaction.version` from which on the first produce adds its partition and each end bumps the epoch.
+const IMPLICIT_FROM: i8 = 2;
+
 /// What a producer asks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ask {
     Init(Option<Producer>),
+    /// AddPartitionsToTxn, as clients before transactions version 2 send it before they write.
+    Add(Producer, usize),
     Produce(Producer, Serial, usize),
     End(Producer, bool),
 }
@@ -36,6 +41,8 @@ enum Ask {
 #[derive(Clone, Copy, Debug)]
 struct Request {
     client: usize,
+    /// `transaction.version` as its client plays it.
+    version: i8,
     number: usize,
     ask: Ask,
 }
@@ -60,11 +67,15 @@ enum Phase {
 
 struct Client {
     id: Str,
+    /// `transaction.version` as it plays it.
+    version: i8,
     phase: Phase,
     /// The request whose answer it waits for.
     waiting: Option<Request>,
     /// Partitions of the transaction that are yet to be written to.
     to_write: Vec<usize>,
+    /// Whether the first of these has been added.
+    is_added: bool,
 }
 
 /// A transaction as its producer knows it.
@@ -78,6 +89,8 @@ struct Known {
 pub(super) struct World {
     random: Random,
     bug: Option<Bug>,
+    /// `transaction.version` of the cluster.
+    version: i8,
     transactions: Transactions,
     log: Vec<CoordinatorRecord>,
     committed_len: usize,
@@ -97,19 +110,28 @@ pub(super) struct World {
     violation: Option<String>,
 }
 
+fn topic_and_index(partition: usize) -> (Str, i32) {
+    (Str::from("t"), partition as i32)
+}
+
 impl World {
     pub(super) fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let version = (seed % 3) as i8;
         let client = |number: usize| Client {
             id: IDS[number % IDS.len()].into(),
+            version,
             phase: Phase::New,
             waiting: None,
             to_write: Vec::new(),
+            is_added: false,
         };
         let mut transactions = Transactions::new(TransactionsConfig::default());
+        transactions.see_version(version);
         transactions.on_loaded(at(0));
         Self {
             random: Random::new(seed),
             bug,
+            version,
             transactions,
             log: Vec::new(),
             committed_len: 0,
@@ -191,6 +213,9 @@ impl World {
     fn act(&mut self, number: usize) {
         if let Some(waiting) = self.clients[number].waiting {
             if self.random.one_in(3) {
+                if self.clients[number].version < IMPLICIT_FROM {
+                    self.requests.retain(|under_way| under_way.number != waiting.number);
+                }
                 self.requests.push(waiting);
             }
             return;
@@ -208,6 +233,7 @@ impl World {
                 return;
             }
             Phase::Writing(producer, serial) => match self.clients[number].to_write.first() {
+                Some(partition) if self.adds_first(number) => Ask::Add(producer, *partition),
                 Some(partition) => Ask::Produce(producer, serial, *partition),
                 None => {
                     let is_commit = !self.random.one_in(3);
@@ -221,10 +247,15 @@ impl World {
         self.ask(number, ask);
     }
 
+    fn adds_first(&self, number: usize) -> bool {
+        self.clients[number].version < IMPLICIT_FROM && !self.clients[number].is_added
+    }
+
     fn ask(&mut self, number: usize, ask: Ask) {
         self.next_number += 1;
         let request = Request {
             client: number,
+            version: self.clients[number].version,
             number: self.next_number,
             ask,
         };
@@ -237,16 +268,22 @@ impl World {
         let client = &mut self.clients[number];
         client.waiting = None;
         client.to_write.clear();
+        client.is_added = false;
         client.phase = Phase::New;
+        // The next one may be of an older library than the cluster.
+        client.version = self.version - self.random.below(2).min(self.version as usize) as i8;
     }
 
-    /// One of the requests under way arrives, whichever; it may arrive once more later.
+    /// One of the requests under way arrives, whichever; it may arrive once more later. Of clients before transactions
+    /// version 2 it does not: nothing tells a late request from one of the next transaction there (KAFKA-17754), and what
+    /// holds for them holds as long as requests of one producer arrive in order.
     fn deliver_request(&mut self) {
         if self.requests.is_empty() {
             return;
         }
         let index = self.random.below(self.requests.len());
-        let request = match self.random.one_in(5) {
+        let version = self.requests[index].version;
+        let request = match version >= IMPLICIT_FROM && self.random.one_in(5) {
             true => self.requests[index],
             false => self.requests.swap_remove(index),
         };
@@ -256,12 +293,17 @@ impl World {
                 let answer = self.init(&id, expected);
                 self.hold(Held::Answer(request, answer.map(Some)));
             }
+            Ask::Add(producer, partition) => {
+                let answer = self.add(&id, producer, partition, version);
+                self.hold(Held::Answer(request, answer.map(|()| None)));
+            }
             Ask::Produce(producer, serial, partition) => {
                 let guard = self.partitions[partition].guard(producer);
-                let wanted = [(Str::from("t"), partition as i32)];
-                let now = at(self.now_ms);
-                let decision = self.transactions.handle_add_partitions(&id, producer, &wanted, 2, now);
-                match self.take(decision) {
+                let joined = match version >= IMPLICIT_FROM {
+                    true => self.add(&id, producer, partition, version),
+                    false => self.verify(&id, producer, partition),
+                };
+                match joined {
                     Ok(()) => self.hold(Held::Append(request, producer, serial, partition, guard)),
                     Err(error) => self.hold(Held::Answer(request, Err(error))),
                 }
@@ -271,13 +313,29 @@ impl World {
                     transactional_id: id,
                     producer,
                     is_commit,
-                    client_version: 2,
+                    client_version: version,
                 };
                 let decision = self.transactions.handle_end_txn(&asked, None, at(self.now_ms));
                 let answer = self.take(decision);
                 self.hold(Held::Answer(request, answer.map(Some)));
             }
         }
+    }
+
+    fn add(&mut self, id: &Str, producer: Producer, partition: usize, version: i8) -> Result<(), TransactionError> {
+        let now = at(self.now_ms);
+        let wanted = [topic_and_index(partition)];
+        let decision = self
+            .transactions
+            .handle_add_partitions(id, producer, &wanted, version, now);
+        self.take(decision)
+    }
+
+    fn verify(&self, id: &Str, producer: Producer, partition: usize) -> Result<(), TransactionError> {
+        let verified = self
+            .transactions
+            .verify_partitions(id, producer, &[topic_and_index(partition)]);
+        verified.into_iter().collect()
     }
 
     fn init(&mut self, id: &Str, expected: Option<Producer>) -> Result<Producer, TransactionError> {
@@ -384,7 +442,12 @@ impl World {
             // Asked again when its turn comes.
             (_, Err(TransactionError::Concurrent)) => {}
             (Phase::New, Ok(Some(producer))) => self.go_on(number, Phase::Between(producer)),
+            (phase @ Phase::Writing(..), Ok(None)) if self.adds_first(number) => {
+                self.clients[number].is_added = true;
+                self.go_on(number, phase);
+            }
             (phase @ Phase::Writing(_, serial), Ok(None)) => {
+                self.clients[number].is_added = false;
                 let partition = self.clients[number].to_write.remove(0);
                 self.known[serial].acknowledged.push(partition);
                 self.go_on(number, phase);
@@ -394,6 +457,7 @@ impl World {
                 self.go_on(number, Phase::Between(next));
             }
             (Phase::Writing(producer, serial), Err(TransactionError::Abortable)) => {
+                self.clients[number].is_added = false;
                 self.go_on(number, Phase::Ending(producer, serial, false));
             }
             // Fenced, or timed out.
@@ -431,6 +495,7 @@ impl World {
         self.held.clear();
         self.endings.clear();
         self.transactions = Transactions::new(TransactionsConfig::default());
+        self.transactions.see_version(self.version);
         for record in &self.log {
             self.transactions.apply(record).expect("what was written can be read");
         }
