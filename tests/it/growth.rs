@@ -7,7 +7,7 @@ use ottla_protocol::{
 };
 use ottla_tests::{
     client::{fetch_request, now_ms, produce_request},
-    process::Broker,
+    process::{Broker, eventually},
     scratch::Scratch,
 };
 
@@ -87,7 +87,8 @@ fn an_idle_partition_costs_little_and_no_thread() -> Outcome {
     }
     let bytes = broker.anonymous_bytes()?.saturating_sub(before) / (10 * PARTITIONS);
     assert!(bytes <= IDLE_PARTITION_BYTES_MAX, "{bytes} bytes for an idle partition");
-    assert_eq!(broker.thread_count()?, threads);
+    // Those that have opened the logs end soon.
+    eventually(|| Ok(broker.thread_count()? <= threads))?;
     Ok(())
 }
 
