@@ -162,6 +162,8 @@ class Member:
                        KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError._TIMED_OUT)
             if e.args[0].code() not in ignored:
                 raise
+            return e.args[0].name()
+        return None
 
     def on_assign(self, consumer, partitions):
         self.journal.assigned(self.name, partitions)
@@ -171,7 +173,8 @@ class Member:
             consumer.incremental_assign(partitions)
 
     def on_revoke(self, consumer, partitions):
-        self.commit()
+        if (refused := self.commit()) not in (None, "_NO_OFFSET"):
+            print(f"    {self.name} gives up {[p.partition for p in partitions]} without a commit: {refused}", flush=True)
         self.journal.revoked(self.name, partitions)
         if self.kind == "eager":
             consumer.unassign()

@@ -141,6 +141,8 @@ class Scene {
         description.members().forEach(member -> described.put(member.clientId(), member.assignment().topicPartitions()));
         for (Member member : members) {
             if (!member.owned().equals(described.get(member.name))) return false;
+            // Who subscribes to a pattern has nothing, in a stable group, until the pattern has been looked up.
+            if (member.owned().isEmpty()) return false;
             owned.addAll(member.owned());
         }
         return owned.equals(all);
