@@ -9,19 +9,10 @@
 # OTTLA_BIN: the binary (target/release/ottla). ONLY=ottla leaves Apache out. LOAD, READ: the clients
 # (target/release/examples/{load,read}; cargo build --release -p ottla-tests --examples).
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
-export LOAD=${LOAD:-$(cd "$tests/.." && pwd)/target/release/examples/load}
-export READ=${READ:-$(cd "$tests/.." && pwd)/target/release/examples/read}
-[ -x "$LOAD" ] && [ -x "$READ" ] || die "no clients at $LOAD and $READ: cargo build --release -p ottla-tests --examples"
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+client LOAD load
+client READ read
 export MEGABYTES=${1:-2000} RATE=${RATE:-20} SECONDS_EACH=${SECONDS_EACH:-30} ROUNDS=${ROUNDS:-2}
-export APACHE_JAVA_OPTS='-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35'
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/ottla-bench.XXXXXX")
-end() {
-  for folder in "$scratch"/*; do "$lib/broker" kill "$folder" > /dev/null 2>&1 || true; done
-  rm -rf "$scratch"
-}
-trap end EXIT
-trap 'exit 143' TERM INT
 for kind in ${ONLY:-ottla apache}; do
   "$lib/broker" start "$kind" "$scratch/$kind" log.segment.bytes=268435456
 done

@@ -14,19 +14,8 @@
 # group.consumer.heartbeat.interval.ms of both. OTTLA_BIN: the binary (target/release/ottla). GROUPS_LOAD: the load
 # (target/release/examples/groups; cargo build --release -p ottla-tests --example groups).
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
-export OTTLA_BIN=${OTTLA_BIN:-$(cd "$tests/.." && pwd)/target/release/ottla}
-export GROUPS_LOAD=${GROUPS_LOAD:-$(cd "$tests/.." && pwd)/target/release/examples/groups}
-[ -x "$OTTLA_BIN" ] || die "no ottla binary at $OTTLA_BIN: cargo build --release, or set OTTLA_BIN"
-[ -x "$GROUPS_LOAD" ] || die "no load at $GROUPS_LOAD: cargo build --release -p ottla-tests --example groups"
-export APACHE_JAVA_OPTS='-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35'
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+client GROUPS_LOAD groups
 java_path "$lib/ApacheBroker.java" > /dev/null
 ulimit -n "$(ulimit -Hn)"
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/ottla-bench.XXXXXX")
-end() {
-  for folder in "$scratch"/*; do "$lib/broker" kill "$folder" > /dev/null 2>&1 || true; done
-  rm -rf "$scratch"
-}
-trap end EXIT
-trap 'exit 143' TERM INT
 PYTHONDONTWRITEBYTECODE=1 python3 "$tests/bench/groups.py" "$lib/broker" "$scratch" "${@:-join grow commit restart memory}"

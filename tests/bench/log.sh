@@ -10,18 +10,7 @@
 # ROUNDS (3): measured runs of each, in the order A B B A. OTTLA_BIN: the binary (target/release/ottla). LOAD: the load
 # (target/release/examples/load; cargo build --release -p ottla-tests --example load).
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
-export OTTLA_BIN=${OTTLA_BIN:-$(cd "$tests/.." && pwd)/target/release/ottla}
-export LOAD=${LOAD:-$(cd "$tests/.." && pwd)/target/release/examples/load}
-[ -x "$OTTLA_BIN" ] || die "no ottla binary at $OTTLA_BIN: cargo build --release, or set OTTLA_BIN"
-[ -x "$LOAD" ] || die "no load at $LOAD: cargo build --release -p ottla-tests --example load"
-export APACHE_JAVA_OPTS='-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35'
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+client LOAD load
 java_path "$lib/ApacheBroker.java" > /dev/null
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/ottla-bench.XXXXXX")
-end() {
-  for folder in "$scratch"/*; do "$lib/broker" kill "$folder" > /dev/null 2>&1 || true; done
-  rm -rf "$scratch"
-}
-trap end EXIT
-trap 'exit 143' TERM INT
 PYTHONDONTWRITEBYTECODE=1 python3 "$tests/bench/log.py" "$lib/broker" "$scratch" "${@:-recovery partitions flush}"

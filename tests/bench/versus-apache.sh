@@ -7,18 +7,9 @@
 # WARM: records of the warm-up (2000000: about a minute for a JVM). ORDER: A is ottla, B is apache (ABBA).
 # OTTLA_BIN: the binary (target/release/ottla). COMPARE=apache measures Apache against itself: how far figures scatter.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 export RECORDS=${1:-2000000} WARM=${WARM:-2000000} ORDER=${ORDER:-ABBA} CLASS_PATH
-# Kafka's own start script has these options and its heap of 1 GB.
-export APACHE_JAVA_OPTS='-Xms1g -Xmx1g -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35'
 CLASS_PATH=$(java_path "$lib/ApacheBroker.java")
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/ottla-bench.XXXXXX")
-end() {
-  for folder in "$scratch"/*; do "$lib/broker" kill "$folder" > /dev/null 2>&1 || true; done
-  rm -rf "$scratch"
-}
-trap end EXIT
-trap 'exit 143' TERM INT
 "$lib/broker" start "${COMPARE:-ottla}" "$scratch/a"
 "$lib/broker" start apache "$scratch/b"
 PYTHONDONTWRITEBYTECODE=1 python3 "$tests/bench/versus-apache.py" "$scratch/a" "$scratch/b"
