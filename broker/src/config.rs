@@ -8,6 +8,7 @@ mod listeners;
 mod properties;
 mod topic_settings;
 
+pub(crate) use http::DEFAULT_HTTP_PORT;
 pub use http::HttpListener;
 pub use listeners::Endpoint;
 pub(crate) use topic_settings::TopicSettings;

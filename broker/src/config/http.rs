@@ -6,8 +6,8 @@ use ottla_replication::config::ConfigValues;
 /// The key.
 pub(super) const HTTP_LISTENER: &str = "http.listener";
 
-/// Without the key: loopback only.
-const DEFAULT: &str = "http://127.0.0.1:9464";
+/// Without the key: this port, on loopback only.
+pub(crate) const DEFAULT_HTTP_PORT: u16 = 9464;
 
 /// An address for HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,14 @@ pub struct HttpListener {
 
 /// The address; `None` where the key is empty, which switches HTTP off.
 pub(super) fn parse(values: &ConfigValues) -> Result<Option<HttpListener>, ConfigError> {
-    let given = values.get(HTTP_LISTENER);
-    let text = given.map_or(DEFAULT, |text| text.trim());
+    let Some(text) = values.get(HTTP_LISTENER) else {
+        return Ok(Some(HttpListener {
+            host: "127.0.0.1".to_owned(),
+            port: DEFAULT_HTTP_PORT,
+            is_default: true,
+        }));
+    };
+    let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
@@ -50,7 +56,7 @@ pub(super) fn parse(values: &ConfigValues) -> Result<Option<HttpListener>, Confi
         port: port
             .parse()
             .map_err(|_| unusable("the port is no number from 0 to 65535"))?,
-        is_default: given.is_none(),
+        is_default: false,
     }))
 }
 

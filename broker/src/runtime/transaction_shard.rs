@@ -65,13 +65,23 @@ pub(crate) struct ShardHandle {
     ends: Arc<Ends>,
 }
 
-/// Who waits until a transaction that is being ended is complete, by transactional id. An entry goes when that one is.
+/// Who waits until a transaction that is being ended is complete, by transactional id. An entry goes when that one is, or
+/// nobody waits for it any more.
 #[derive(Default)]
 struct Ends(Mutex<HashMap<Str, Arc<Notify>>>);
 
 impl Ends {
     fn of(&self, id: &Str) -> Arc<Notify> {
         self.0.lock().entry(id.clone()).or_default().clone()
+    }
+
+    /// Whoever has `waited` does not any more.
+    fn leave(&self, id: &Str, waited: Arc<Notify>) {
+        let mut waiting = self.0.lock();
+        drop(waited);
+        if waiting.get(id).is_some_and(|left| Arc::strong_count(left) == 1) {
+            waiting.remove(id);
+        }
     }
 
     fn complete(&self, id: &Str) {
@@ -145,6 +155,18 @@ impl ShardHandle {
             return Ok(answer);
         }
         let ends = self.ends.of(id);
+        let answer = self.decide_when(&ends, patience, decide, is_early).await;
+        self.ends.leave(id, ends);
+        answer
+    }
+
+    async fn decide_when<R: Send + 'static>(
+        &self,
+        ends: &Notify,
+        patience: Duration,
+        decide: impl Fn(&mut Transactions, Now) -> Decision<R> + Clone + Send + 'static,
+        is_early: impl Fn(&R) -> bool,
+    ) -> Result<R, ErrorCode> {
         let mut ended = std::pin::pin!(ends.notified());
         ended.as_mut().enable();
         // It may have ended before anybody waited.

@@ -1,6 +1,7 @@
 //! Asks the broker's HTTP endpoint: HTTP/1.1, one request a connection.
 
 use crate::{
+    config::DEFAULT_HTTP_PORT,
     http::{ErrorAnswer, GroupAnswer, GroupsAnswer},
     lag::{GroupReport, GroupSummary},
 };
@@ -13,9 +14,6 @@ use std::{
     net::{TcpStream, ToSocketAddrs},
     time::Duration,
 };
-
-/// Where the endpoint is without configuration.
-const DEFAULT_PORT: u16 = 9464;
 
 /// The longest that a connection or an answer may take.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -39,7 +37,7 @@ impl HttpAddress {
     /// The usual port of the host that a broker is on.
     pub(super) fn beside(bootstrap: &str) -> Self {
         let host = bootstrap.rsplit_once(':').map_or(bootstrap, |(host, _)| host);
-        Self(format!("{host}:{DEFAULT_PORT}"))
+        Self(format!("{host}:{DEFAULT_HTTP_PORT}"))
     }
 
     /// The answer to a GET: its status and its body.
