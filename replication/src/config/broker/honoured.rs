@@ -150,6 +150,10 @@ const REASONS: &[(&str, &str)] = &[
         "transaction.state.log.load.buffer.size",
         "transactions are loaded in steps of a fixed size",
     ),
+    (
+        "add.partitions.to.txn.retry.backoff.ms",
+        "the end of the last transaction is awaited, not asked for",
+    ),
     ("transaction.two.phase", "two-phase commit is not implemented"),
     ("replica.", "replication between brokers is not implemented yet"),
     ("num.replica", "replication between brokers is not implemented yet"),
