@@ -6,6 +6,7 @@ pub(crate) mod controller;
 pub(crate) mod coordinator_shard;
 pub(crate) mod directories;
 pub(crate) mod housekeeping;
+mod journal;
 pub(crate) mod metadata_log;
 pub(crate) mod mover;
 pub(crate) mod transaction_shard;

@@ -232,7 +232,8 @@ fn a_commit_and_a_fetch_in_one_flight_are_answered_in_order() -> Outcome {
         for offset in 0..50 {
             let committing = client.send(&commit(&Str::EMPTY, -1, "t", &[(0, offset)]), 9)?;
             let fetching = client.send(&fetch(9, Uuid::ZERO, &[0]), 9)?;
-            client.receive::<OffsetCommitRequest>(9, committing)?;
+            let committed = client.receive::<OffsetCommitRequest>(9, committing)?;
+            assert_eq!(code(committed.topics[0].partitions[0].error_code), ErrorCode::None);
             let response = client.receive::<OffsetFetchRequest>(9, fetching)?;
             assert_eq!(fetched(&response), [(offset, ErrorCode::None)]);
         }

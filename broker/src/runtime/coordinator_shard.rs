@@ -7,42 +7,20 @@
 //! Whatever goes wrong ends the shard: everybody who waits is told to ask again, and the next request starts a new
 //! shard, which loads what is in the log. So there is no state that the log does not bear out.
 
-pub(super) mod log;
 mod transactions;
 
-pub(crate) use transactions::Producer;
+pub(crate) use super::journal::log::Producer;
 
-use crate::{
-    clock::now_ms,
-    coordinators::ImageView,
-    partitions::Partition,
-    stop::Stop,
-    waiting::{Interest, RegistrationId},
-};
-use ottla_coordinator::{Actions, CoordinatorRecord, Groups, GroupsConfig, Now, Reply, Ticket};
-use ottla_protocol::{
-    ErrorCode, Str,
-    ids::{LeaderEpoch, NodeId, Offset, Uuid},
-};
+use super::journal::{COMMANDS_PER_WRITE, Entry, Journal, QUEUE, log, until_loaded};
+use crate::{coordinators::ImageView, partitions::Partition, stop::Stop};
+use ottla_coordinator::{Actions, Groups, GroupsConfig, Now, Reply, Ticket};
+use ottla_protocol::{ErrorCode, Str, ids::Uuid};
 use parking_lot::Mutex;
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
 };
-
-/// Commands that may wait for a shard; beyond that those who ask wait to ask.
-const QUEUE: usize = 1024;
-/// Commands decided before their records are written.
-const COMMANDS_PER_WRITE: usize = 256;
-/// Bytes of records after which no further command is decided before they are written.
-const BYTES_PER_WRITE: usize = 512 << 10;
-/// How long a request waits for a shard that is being loaded before its client is told to try again.
-const LOADING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Decides a request on the groups as they are.
 type Decide = Box<dyn FnOnce(&mut Groups, Ticket, Now) -> Actions + Send>;
@@ -176,23 +154,6 @@ impl ShardHandle {
     }
 }
 
-/// Waits for a shard that is being loaded.
-///
-/// # Errors
-/// It is not loaded yet, or has ended.
-pub(super) async fn until_loaded(is_loaded: &watch::Receiver<bool>) -> Result<(), ErrorCode> {
-    let mut is_loaded = is_loaded.clone();
-    if *is_loaded.borrow_and_update() {
-        return Ok(());
-    }
-    let loaded = is_loaded.wait_for(|is_loaded| *is_loaded);
-    match tokio::time::timeout(LOADING_PATIENCE, loaded).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(ErrorCode::CoordinatorNotAvailable),
-        Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),
-    }
-}
-
 async fn run(setting: Setting, commands: mpsc::Receiver<Command>, loaded: watch::Sender<bool>, gone: Arc<Gone>) {
     let Setting {
         partition,
@@ -201,82 +162,43 @@ async fn run(setting: Setting, commands: mpsc::Receiver<Command>, loaded: watch:
         loading,
         view,
     } = setting;
-    let leader = partition.leader();
-    let permit = loading.acquire().await;
-    let from_log = partition.clone();
-    let replayed = tokio::task::spawn_blocking(move || log::replay(&from_log, config)).await;
-    drop(permit);
-    let (groups, end_offset) = match replayed {
-        Ok(Ok(replayed)) => replayed,
-        Ok(Err(error)) => {
-            partition.storage_fault(&error);
-            return;
-        }
-        // A panic has been reported by its own hook.
-        Err(_) => return,
-    };
-    let interest = Arc::<Interest>::default();
+    let replayed = Journal::replay(partition, &loading, move |partition| {
+        log::replay_groups(partition, config)
+    })
+    .await;
+    let Some((groups, journal)) = replayed else { return };
     let mut shard = Shard {
-        registration: partition.interested.register(&interest, 0),
-        partition,
-        leader,
+        journal,
         groups,
         view,
         waiting: HashMap::new(),
-        held: VecDeque::new(),
-        end_offset,
         tickets: 0,
-        started: Instant::now(),
     };
     shard.view.mark_changed();
     shard.look_around();
-    let actions = shard.groups.on_loaded(shard.now());
-    let mut write = Write::default();
-    shard.take(actions, None, &mut write);
-    let ended = match shard.finish(write) {
+    let actions = shard.groups.on_loaded(shard.journal.now());
+    let mut entry = Entry::default();
+    shard.take(actions, None, &mut entry);
+    let ended = match shard.finish(entry) {
         Ok(()) => {
             loaded.send_replace(true);
-            shard.serve(commands, &interest, &gone, &stop).await
+            shard.serve(commands, &gone, &stop).await
         }
         Err(error) => error,
     };
     shard.end(ended);
 }
 
-/// What one or more decisions lead to.
-#[derive(Default)]
-struct Write {
-    records: Vec<CoordinatorRecord>,
-    bytes: usize,
-    releases: Vec<Release>,
-}
-
 struct Shard {
-    partition: Arc<Partition>,
-    /// Who led, in which epoch, when the groups were loaded: they are this leader's alone.
-    leader: (NodeId, LeaderEpoch),
-    registration: RegistrationId,
+    journal: Journal<Release>,
     groups: Groups,
     view: watch::Receiver<Arc<ImageView>>,
     /// Requests that have no answer yet.
     waiting: HashMap<Ticket, Answer>,
-    /// Answers, each with the offset that the high watermark must have reached.
-    held: VecDeque<(Offset, Release)>,
-    /// The offset after the last record written.
-    end_offset: Offset,
     tickets: u64,
-    started: Instant,
 }
 
 impl Shard {
-    fn now(&self) -> Now {
-        let elapsed = self.started.elapsed().as_millis();
-        Now {
-            monotonic_ms: i64::try_from(elapsed).unwrap_or(i64::MAX),
-            wall_ms: now_ms(),
-        }
-    }
-
     /// Shows the groups the cluster as it is now.
     fn look_around(&mut self) {
         if self.view.has_changed().unwrap_or(false) {
@@ -287,19 +209,13 @@ impl Shard {
 
     /// When the groups want to be looked at next.
     fn deadline(&self) -> Option<Instant> {
-        let after_ms = self.groups.next_deadline_ms()?;
-        Some(self.started + Duration::from_millis(u64::try_from(after_ms).unwrap_or(0)))
+        Some(self.journal.moment(self.groups.next_deadline_ms()?))
     }
 
     /// Serves until it cannot any more; returns what those who wait are told.
-    async fn serve(
-        &mut self,
-        mut commands: mpsc::Receiver<Command>,
-        interest: &Interest,
-        gone: &Gone,
-        stop: &Stop,
-    ) -> ErrorCode {
+    async fn serve(&mut self, mut commands: mpsc::Receiver<Command>, gone: &Gone, stop: &Stop) -> ErrorCode {
         let mut batch = Vec::new();
+        let interest = self.journal.interest.clone();
         loop {
             let deadline = self.deadline();
             tokio::select! {
@@ -313,12 +229,8 @@ impl Shard {
                 () = gone.news.notified() => {}
                 () = stop.requested() => return ErrorCode::NotCoordinator,
             }
-            if self.partition.is_gone() || self.partition.leader() != self.leader {
-                return ErrorCode::NotCoordinator;
-            }
-            if self.partition.log().is_offline() {
-                // What was written may never be committed.
-                return ErrorCode::CoordinatorNotAvailable;
+            if let Err(error) = self.journal.check() {
+                return error;
             }
             let topics = std::mem::take(&mut *gone.topics.lock());
             if let Err(error) = self.work(batch.drain(..), &topics) {
@@ -328,8 +240,8 @@ impl Shard {
     }
 
     fn work(&mut self, commands: impl Iterator<Item = Command>, gone: &[(Str, Uuid)]) -> Result<(), ErrorCode> {
-        let mut write = Write::default();
-        let now = self.now();
+        let mut entry = Entry::default();
+        let now = self.journal.now();
         self.look_around();
         if self
             .groups
@@ -337,38 +249,38 @@ impl Shard {
             .is_some_and(|deadline_ms| deadline_ms <= now.monotonic_ms)
         {
             let actions = self.groups.tick(now);
-            self.take(actions, None, &mut write);
+            self.take(actions, None, &mut entry);
         }
         if !gone.is_empty() {
             let actions = self.groups.on_topics_deleted(gone);
-            self.take(actions, None, &mut write);
+            self.take(actions, None, &mut entry);
         }
         for command in commands {
-            self.obey(command, &mut write)?;
-            if write.bytes >= BYTES_PER_WRITE {
-                self.finish(std::mem::take(&mut write))?;
+            self.obey(command, &mut entry)?;
+            if entry.is_full() {
+                self.finish(std::mem::take(&mut entry))?;
             }
         }
-        self.finish(write)
+        self.finish(entry)
     }
 
-    fn obey(&mut self, command: Command, write: &mut Write) -> Result<(), ErrorCode> {
+    fn obey(&mut self, command: Command, entry: &mut Entry<Release>) -> Result<(), ErrorCode> {
         match command {
             Command::Decide(decide, answer) => {
                 self.tickets += 1;
                 let ticket = Ticket(self.tickets);
-                let now = self.now();
+                let now = self.journal.now();
                 let actions = decide(&mut self.groups, ticket, now);
-                self.take(actions, Some((ticket, answer)), write);
+                self.take(actions, Some((ticket, answer)), entry);
             }
-            Command::Look(look) => write.releases.push(look(&self.groups)),
+            Command::Look(look) => entry.held.push(look(&self.groups)),
             // The log may refuse them: what was decided before must not be refused with them.
             Command::Commit(commit) => {
-                self.finish(std::mem::take(write))?;
+                self.finish(std::mem::take(entry))?;
                 self.commit(commit)?;
             }
             Command::End(end) => {
-                self.finish(std::mem::take(write))?;
+                self.finish(std::mem::take(entry))?;
                 self.end_transaction(end)?;
             }
         }
@@ -377,22 +289,19 @@ impl Shard {
 
     /// Makes a decision true here. It is told to nobody before it is in the log. `asked`: who asked for it; most are answered
     /// by it.
-    fn take(&mut self, actions: Actions, mut asked: Option<(Ticket, Answer)>, write: &mut Write) {
+    fn take(&mut self, actions: Actions, mut asked: Option<(Ticket, Answer)>, entry: &mut Entry<Release>) {
         for record in actions.records {
             if let Err(error) = self.groups.apply(&record) {
-                tracing::error!(partition = self.partition.index, %error, "a decision cannot be read back");
+                self.journal.not_readable(&error);
             }
-            write.bytes += record.key.len() + record.value.as_ref().map_or(0, |value| value.len());
-            write.records.push(record);
+            entry.push(record);
         }
         for (ticket, reply) in actions.replies {
             let answer = match asked.take_if(|(own, _)| *own == ticket) {
                 Some((_, answer)) => Some(answer),
                 None => self.waiting.remove(&ticket),
             };
-            write
-                .releases
-                .extend(answer.map(|answer| Release::Reply(answer, reply)));
+            entry.held.extend(answer.map(|answer| Release::Reply(answer, reply)));
         }
         self.waiting.extend(asked);
     }
@@ -400,34 +309,22 @@ impl Shard {
     /// Appends what was decided; the answers wait until it is committed.
     ///
     /// # Errors
-    /// Nothing was appended, though it has been applied: the shard must end.
-    fn finish(&mut self, write: Write) -> Result<(), ErrorCode> {
-        if !write.records.is_empty() {
-            let appended = log::append(&self.partition, &write.records, None);
-            let end_offset = appended.map_err(|error| {
-                // What is wrong with the disk its directory has said.
-                tracing::debug!(partition = self.partition.index, %error, "the groups cannot be written");
-                ErrorCode::CoordinatorNotAvailable
-            })?;
-            self.end_offset = end_offset;
-        }
-        let end_offset = self.end_offset;
-        self.held
-            .extend(write.releases.into_iter().map(|release| (end_offset, release)));
+    /// As [`Journal::write`].
+    fn finish(&mut self, entry: Entry<Release>) -> Result<(), ErrorCode> {
+        self.journal.write(entry)?;
         self.release();
         Ok(())
     }
 
     fn release(&mut self) {
-        let high_watermark = self.partition.log().high_watermark();
-        while let Some((_, release)) = self.held.pop_front_if(|(offset, _)| *offset <= high_watermark) {
+        while let Some(release) = self.journal.committed() {
             release.go();
         }
     }
 
     /// Tells everybody who waits. Whose answer was held hears the same when it is dropped.
     fn end(mut self, error: ErrorCode) {
-        self.partition.interested.unregister(self.registration);
+        self.journal.close();
         for (ticket, reply) in self.groups.fail_all(error).replies {
             if let Some(answer) = self.waiting.remove(&ticket) {
                 let _ = answer.send(Ok(reply));

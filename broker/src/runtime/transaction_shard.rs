@@ -1,6 +1,6 @@
 //! One task for each partition of `__transaction_state`: the only writer of its transactions.
 //!
-//! It works as the shards of groups do (`coordinator_shard.rs`): commands that wait are decided on
+//! It works as the shards of groups do (`coordinator_shard.rs`, and `journal.rs` for both): commands that wait are decided on
 //! `ottla_coordinator::Transactions`, applied, appended as one batch, and answered when the high watermark has passed
 //! it. No answer here waits for anything else. Besides, it has the markers written of transactions whose outcome is
 //! committed: each ending is a task of its own, which ends before another shard of the partition begins, so that no
@@ -9,24 +9,19 @@
 //! Whatever goes wrong ends the shard: everybody who waits is told to ask again, and the next request starts a new
 //! shard, which loads what is in the log.
 
-use super::coordinator_shard::{log, until_loaded};
+use super::journal::{COMMANDS_PER_WRITE, Entry, Journal, QUEUE, log, until_loaded};
 use crate::{
     broker::Broker,
-    clock::now_ms,
     partitions::Partition,
     stop::Stop,
     transactions::{Ended, end},
-    waiting::{Interest, RegistrationId},
 };
 use ottla_coordinator::{CoordinatorRecord, Decision, Ending, Now, Transactions, TransactionsConfig};
-use ottla_protocol::{
-    ErrorCode, Str,
-    ids::{LeaderEpoch, NodeId, Offset, ProducerId},
-};
+use ottla_protocol::{ErrorCode, Str, ids::ProducerId};
 use ottla_replication::image::feature;
 use parking_lot::Mutex;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -34,13 +29,6 @@ use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
 };
-
-/// Commands that may wait for a shard; beyond that those who ask wait to ask.
-const QUEUE: usize = 1024;
-/// Commands decided before their records are written.
-const COMMANDS_PER_WRITE: usize = 256;
-/// Bytes of records after which no further command is decided before they are written.
-const BYTES_PER_WRITE: usize = 512 << 10;
 
 /// Lets an answer go.
 type Release = Box<dyn FnOnce() + Send>;
@@ -188,51 +176,27 @@ async fn run(setting: Setting, mut commands: mpsc::Receiver<Command>, loaded: wa
         loading,
         broker,
     } = setting;
-    let leader = partition.leader();
-    let permit = loading.acquire().await;
-    let from_log = partition.clone();
-    let replayed = tokio::task::spawn_blocking(move || log::replay_transactions(&from_log, config)).await;
-    drop(permit);
-    let (transactions, end_offset) = match replayed {
-        Ok(Ok(replayed)) => replayed,
-        Ok(Err(error)) => {
-            partition.storage_fault(&error);
-            return;
-        }
-        // A panic has been reported by its own hook.
-        Err(_) => return,
+    let replay = move |partition: &Partition| log::replay_transactions(partition, config);
+    let Some((transactions, journal)) = Journal::replay(partition, &loading, replay).await else {
+        return;
     };
-    let interest = Arc::<Interest>::default();
     let mut shard = Shard {
-        registration: partition.interested.register(&interest, 0),
-        partition,
-        leader,
+        journal,
         transactions,
         broker,
         ends,
-        held: VecDeque::new(),
         jobs: JoinSet::new(),
-        end_offset,
-        started: Instant::now(),
     };
-    let now = shard.now();
+    let now = shard.journal.now();
     shard.transactions.on_loaded(now);
-    if shard.finish(Write::default()) {
+    if shard.finish(Entry::default()).is_ok() {
         loaded.send_replace(true);
-        shard.serve(&mut commands, &interest, &stop).await;
+        shard.serve(&mut commands, &stop).await;
     }
     // Whoever waits hears of it when its answer is dropped. The next shard begins when the queue is closed: no marker of
     // this one may be under way then.
-    shard.partition.interested.unregister(shard.registration);
+    shard.journal.close();
     shard.jobs.shutdown().await;
-}
-
-/// What one or more decisions lead to.
-#[derive(Default)]
-struct Write {
-    records: Vec<CoordinatorRecord>,
-    bytes: usize,
-    releases: Vec<Release>,
 }
 
 /// What waits until the log is committed.
@@ -248,40 +212,24 @@ enum Done {
 }
 
 struct Shard {
-    partition: Arc<Partition>,
-    /// Who led, in which epoch, when the transactions were loaded: they are this leader's alone.
-    leader: (NodeId, LeaderEpoch),
-    registration: RegistrationId,
+    journal: Journal<Held>,
     transactions: Transactions,
     broker: Weak<Broker>,
     ends: Arc<Ends>,
-    /// Each with the offset that the high watermark must have reached.
-    held: VecDeque<(Offset, Held)>,
     /// One for each transaction that is being ended, and one at most that gets a producer id.
     jobs: JoinSet<Done>,
-    /// The offset after the last record written.
-    end_offset: Offset,
-    started: Instant,
 }
 
 impl Shard {
-    fn now(&self) -> Now {
-        let elapsed = self.started.elapsed().as_millis();
-        Now {
-            monotonic_ms: i64::try_from(elapsed).unwrap_or(i64::MAX),
-            wall_ms: now_ms(),
-        }
-    }
-
     /// When the transactions want to be looked at next.
     fn deadline(&self) -> Instant {
-        let after_ms = self.transactions.next_deadline_ms();
-        self.started + Duration::from_millis(u64::try_from(after_ms).unwrap_or(0))
+        self.journal.moment(self.transactions.next_deadline_ms())
     }
 
     /// Serves until it cannot any more.
-    async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, interest: &Interest, stop: &Stop) {
+    async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, stop: &Stop) {
         let mut batch = Vec::new();
+        let interest = self.journal.interest.clone();
         loop {
             let deadline = self.deadline();
             let mut done = None;
@@ -300,92 +248,79 @@ impl Shard {
                 () = interest.news() => {}
                 () = stop.requested() => return,
             }
-            let is_led = !self.partition.is_gone() && self.partition.leader() == self.leader;
-            // What was written to a log that is offline may never be committed.
-            if !is_led || self.partition.log().is_offline() || !self.work(batch.drain(..), done) {
+            if self.journal.check().is_err() || self.work(batch.drain(..), done).is_err() {
                 return;
             }
         }
     }
 
-    /// Whether all of it could be written.
-    fn work(&mut self, commands: impl Iterator<Item = Command>, done: Option<Done>) -> bool {
-        let Some(broker) = self.broker.upgrade() else {
-            return false;
-        };
+    /// # Errors
+    /// The shard must end.
+    fn work(&mut self, commands: impl Iterator<Item = Command>, done: Option<Done>) -> Result<(), ErrorCode> {
+        let broker = self.broker.upgrade().ok_or(ErrorCode::NotCoordinator)?;
         let version = broker.image.load().features().level(feature::TRANSACTION_VERSION);
         self.transactions.see_version(i8::try_from(version).unwrap_or(i8::MAX));
-        let mut write = Write::default();
-        let now = self.now();
+        let mut entry = Entry::default();
+        let now = self.journal.now();
         match done {
             Some(Done::Ended(Ended::Written(ending))) => {
                 let decision = self.transactions.handle_markers_written(&ending, now);
-                self.take(decision.records, &mut write);
+                self.take(decision.records, &mut entry);
                 self.ends.complete(&ending.transactional_id);
             }
-            Some(Done::Ended(Ended::Fenced | Ended::Stopped)) => return false,
+            Some(Done::Ended(Ended::Fenced | Ended::Stopped)) => return Err(ErrorCode::NotCoordinator),
             Some(Done::ProducerId(Some(id))) => self.transactions.bring_producer_id(id, now),
             // It is wished for again when the transactions are next looked at.
             Some(Done::ProducerId(None)) | None => {}
         }
         if self.transactions.next_deadline_ms() <= now.monotonic_ms {
             let decision = self.transactions.tick(now);
-            self.take(decision.records, &mut write);
+            self.take(decision.records, &mut entry);
         }
         for command in commands {
             let (records, release) = command(&mut self.transactions, now);
-            self.take(records, &mut write);
-            write.releases.push(release);
-            if write.bytes >= BYTES_PER_WRITE && !self.finish(std::mem::take(&mut write)) {
-                return false;
+            self.take(records, &mut entry);
+            entry.held.push(Held::Answer(release));
+            if entry.is_full() {
+                self.finish(std::mem::take(&mut entry))?;
             }
         }
         if self.transactions.take_wish_for_producer_id() {
             self.jobs
                 .spawn(async move { Done::ProducerId(broker.producer_ids.next(&broker).await.ok()) });
         }
-        self.finish(write)
+        self.finish(entry)
     }
 
     /// Makes a decision true here. It is told to nobody before it is in the log.
-    fn take(&mut self, records: Vec<CoordinatorRecord>, write: &mut Write) {
+    fn take(&mut self, records: Vec<CoordinatorRecord>, entry: &mut Entry<Held>) {
         for record in records {
             if let Err(error) = self.transactions.apply(&record) {
-                tracing::error!(partition = self.partition.index, %error, "a decision cannot be read back");
+                self.journal.not_readable(&error);
             }
-            write.bytes += record.key.len() + record.value.as_ref().map_or(0, |value| value.len());
-            write.records.push(record);
+            entry.push(record);
         }
     }
 
-    /// Appends what was decided; answers and markers wait until it is committed. If nothing could be appended, what was
-    /// applied is ahead of the log, and the shard must end: false.
-    fn finish(&mut self, write: Write) -> bool {
-        if !write.records.is_empty() {
-            match log::append(&self.partition, &write.records, None) {
-                Ok(end_offset) => self.end_offset = end_offset,
-                Err(error) => {
-                    // What is wrong with the disk its directory has said.
-                    tracing::debug!(partition = self.partition.index, %error, "the transactions cannot be written");
-                    return false;
-                }
-            }
-        }
-        let end_offset = self.end_offset;
-        let endings = self.transactions.take_endings().into_iter().map(Held::Ending);
-        let held = write.releases.into_iter().map(Held::Answer).chain(endings);
-        self.held.extend(held.map(|held| (end_offset, held)));
+    /// Appends what was decided; answers and markers wait until it is committed.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    fn finish(&mut self, mut entry: Entry<Held>) -> Result<(), ErrorCode> {
+        entry
+            .held
+            .extend(self.transactions.take_endings().into_iter().map(Held::Ending));
+        self.journal.write(entry)?;
         self.release();
-        true
+        Ok(())
     }
 
     fn release(&mut self) {
-        let high_watermark = self.partition.log().high_watermark();
-        while let Some((_, held)) = self.held.pop_front_if(|(offset, _)| *offset <= high_watermark) {
+        while let Some(held) = self.journal.committed() {
             match held {
                 Held::Answer(release) => release(),
                 Held::Ending(ending) => {
-                    let ended = end(self.broker.clone(), ending, self.leader.1);
+                    let ended = end(self.broker.clone(), ending, self.journal.leader.1);
                     self.jobs.spawn(async move { Done::Ended(ended.await) });
                 }
             }

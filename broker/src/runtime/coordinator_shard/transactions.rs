@@ -3,25 +3,12 @@
 //! Unlike what groups decide, these are appended first and applied then: the log knows whether the transaction is still
 //! the one that the producer means, and may refuse.
 
-use super::{Command, Release, Shard, ShardHandle, log};
+use super::{Command, Producer, Release, Shard, ShardHandle, log};
 use crate::{api::refusal, markers::Marker};
 use ottla_coordinator::{Groups, Now, TransactionalCommit};
-use ottla_protocol::{
-    ErrorCode,
-    ids::{Offset, ProducerEpoch, ProducerId},
-    messages::OffsetCommitResponse,
-};
-use ottla_storage::{AppendError, TransactionCheck};
+use ottla_protocol::{ErrorCode, ids::Offset, messages::OffsetCommitResponse};
+use ottla_storage::AppendError;
 use tokio::sync::oneshot;
-
-/// Whose transaction the records are part of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Producer {
-    pub(crate) id: ProducerId,
-    pub(crate) epoch: ProducerEpoch,
-    /// What is known of the transaction.
-    pub(crate) check: TransactionCheck,
-}
 
 type Decide = Box<dyn FnOnce(&Groups, Now) -> TransactionalCommit + Send>;
 
@@ -82,11 +69,11 @@ impl Shard {
             decide,
             answer,
         } = commit;
-        let TransactionalCommit { records, response } = decide(&self.groups, self.now());
+        let TransactionalCommit { records, response } = decide(&self.groups, self.journal.now());
         if !records.is_empty() {
-            let appended = log::append(&self.partition, &records, Some(producer));
+            let appended = log::append(&self.journal.partition, &records, Some(producer));
             match self.verdict(appended)? {
-                Ok(end_offset) => self.end_offset = end_offset,
+                Ok(end_offset) => self.journal.appended(end_offset),
                 Err(refused) => {
                     // Who asked may have gone.
                     let _ = answer.send(Err(refused));
@@ -96,7 +83,7 @@ impl Shard {
         }
         for record in &records {
             if let Err(error) = self.groups.apply_in_transaction(record, producer.id) {
-                tracing::error!(partition = self.partition.index, %error, "a commit cannot be read back");
+                self.journal.not_readable(&error);
             }
         }
         self.hold(answer, response);
@@ -109,10 +96,10 @@ impl Shard {
     /// The disk refused: the shard must end.
     pub(super) fn end_transaction(&mut self, end: End) -> Result<(), ErrorCode> {
         let End { marker, answer } = end;
-        let appended = self.partition.append_marker(&marker);
+        let appended = self.journal.partition.append_marker(&marker);
         match self.verdict(appended.map(|placed| placed.appended.last_offset + 1))? {
             Ok(end_offset) => {
-                self.end_offset = end_offset;
+                self.journal.appended(end_offset);
                 self.groups.end_transaction(marker.producer_id, marker.is_commit);
                 self.hold(answer, ());
             }
@@ -131,11 +118,7 @@ impl Shard {
     fn verdict(&self, appended: Result<Offset, AppendError>) -> Result<Result<Offset, ErrorCode>, ErrorCode> {
         match appended {
             Ok(end_offset) => Ok(Ok(end_offset)),
-            Err(error @ (AppendError::Io(_) | AppendError::Offline)) => {
-                // What is wrong with the disk its directory has said.
-                tracing::debug!(partition = self.partition.index, %error, "the groups cannot be written");
-                Err(ErrorCode::CoordinatorNotAvailable)
-            }
+            Err(error @ (AppendError::Io(_) | AppendError::Offline)) => Err(self.journal.not_written(&error)),
             Err(refused) => Ok(Err(refusal::not_appended(&refused))),
         }
     }
@@ -146,7 +129,7 @@ impl Shard {
             // Who asked may have gone.
             let _ = answer.send(Ok(told));
         }));
-        self.held.push_back((self.end_offset, release));
+        self.journal.hold(release);
         self.release();
     }
 }

@@ -1,11 +1,10 @@
 //! How coordinators read their log and write to it.
 
-use super::transactions::Producer;
 use crate::{clock::now_ms, partitions::Partition};
 use bytes::Bytes;
 use ottla_coordinator::{ApplyError, CoordinatorRecord, Groups, GroupsConfig, Transactions, TransactionsConfig};
 use ottla_protocol::{
-    ids::Offset,
+    ids::{Offset, ProducerEpoch, ProducerId},
     records::{
         BatchBuilder, BatchError, BatchHeader, EndTransactionMarker, NewRecord, Record,
         batch::{self, NO_SEQUENCE},
@@ -22,6 +21,15 @@ const READ_BYTES: usize = 1 << 20;
 const INFLATED_BYTES: usize = 256 << 20;
 /// Bytes of records after which another batch is begun.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Whose transaction the records are part of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Producer {
+    pub(crate) id: ProducerId,
+    pub(crate) epoch: ProducerEpoch,
+    /// What is known of the transaction.
+    pub(crate) check: TransactionCheck,
+}
 
 /// Why a coordinator cannot load.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +62,10 @@ impl StorageError for ReplayError {
 ///
 /// A record that cannot be understood is logged and skipped. Offsets of transactions that are open at the log's end are
 /// pending.
-pub(super) fn replay(partition: &Partition, config: GroupsConfig) -> Result<(Groups, Offset), ReplayError> {
+pub(in crate::runtime) fn replay_groups(
+    partition: &Partition,
+    config: GroupsConfig,
+) -> Result<(Groups, Offset), ReplayError> {
     let mut groups = Groups::new(config);
     let end_offset = read(partition, |batch| batch.replay(&mut groups))?;
     Ok((groups, end_offset))
