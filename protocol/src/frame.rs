@@ -6,7 +6,7 @@ use crate::{
     messages::{ApiKey, Message, Request, RequestHeader, ResponseHeader},
     primitives::{DecodeError, EncodeError, Frame, Reader, Str, Writer},
 };
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// The version of the header before a request.
@@ -79,10 +79,10 @@ pub fn request<R: Request>(
         correlation_id,
         client_id: Some(Str::from(client_id)),
     };
-    let mut writer = Writer::with_capacity(128);
+    let mut writer = begun();
     header.encode(&mut writer, request_header_version(R::KEY, version));
     request.encode(&mut writer, version);
-    with_length(writer)
+    writer.finish_with_length()
 }
 
 /// A whole response with its length. What `version` cannot say is left out.
@@ -105,12 +105,12 @@ pub fn response_around<M: Message>(
     body: &M,
     elsewhere: VecDeque<Option<usize>>,
 ) -> Result<Frame, EncodeError> {
-    let mut writer = Writer::with_capacity(128);
+    let mut writer = begun();
     writer.take_records_from(elsewhere);
     writer.leave_out_unknown_fields();
     ResponseHeader { correlation_id }.encode(&mut writer, response_header_version(key, version));
     body.encode(&mut writer, version);
-    with_length(writer)
+    writer.finish_with_length()
 }
 
 /// Takes the header off a response frame (without its length): the correlation id and a reader at the body.
@@ -123,17 +123,9 @@ pub fn split_response(frame: Bytes, key: ApiKey, version: i16) -> Result<(i32, R
     Ok((header.correlation_id, reader))
 }
 
-fn with_length(writer: Writer) -> Result<Frame, EncodeError> {
-    let mut frame = writer.finish()?;
-    let length = frame.len();
-    let prefix = u32::try_from(length).ok().filter(|length| *length <= i32::MAX as u32);
-    let prefix = prefix.ok_or(EncodeError::TooLong(length))?;
-    let first = frame.pieces.first().map_or(0, Bytes::len);
-    let mut head = BytesMut::with_capacity(4 + first);
-    head.put_u32(prefix);
-    if let Some(first) = frame.pieces.first_mut() {
-        head.extend_from_slice(first);
-        *first = head.freeze();
-    }
-    Ok(frame)
+/// A frame with room for its length.
+fn begun() -> Writer {
+    let mut writer = Writer::with_capacity(128);
+    writer.i32(0);
+    writer
 }

@@ -11,6 +11,7 @@ import time
 from wire import Connection
 
 MEGABYTES, RATE = int(os.environ["MEGABYTES"]), float(os.environ["RATE"])
+READ_RATE = float(os.environ["READ_RATE"])
 SECONDS, ROUNDS = int(os.environ["SECONDS_EACH"]), int(os.environ["ROUNDS"])
 SMALL, LARGE = 20_000, 500_000
 
@@ -41,8 +42,17 @@ def latencies(port):
     return said + " ms", taken["p99_us"]
 
 
-print(f"{RATE} MB/s in records of {SMALL} bytes, {SECONDS} s each; history of {MEGABYTES} MB in records of {LARGE}; "
-      f"{os.cpu_count()} cores")
+def beside(port, reader):
+    """Latencies while the reader runs, which is a command without its seconds and rate."""
+    command = [*reader[0], str(SECONDS + 1), str(READ_RATE), *reader[1]]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE)
+    said, p99 = latencies(port)
+    rate = json.loads(running.communicate()[0])["bytes"] / (SECONDS + 1) / 1e6
+    return rate, said, p99
+
+
+print(f"{RATE} MB/s in records of {SMALL} bytes, {SECONDS} s each; history of {MEGABYTES} MB in records of {LARGE}, read at "
+      f"{READ_RATE or 'any number of'} MB/s; {os.cpu_count()} cores")
 ratios = {}
 folders = sys.argv[1:]
 for turn in range(ROUNDS):
@@ -54,13 +64,14 @@ for turn in range(ROUNDS):
             os.sync()
             latencies(port)
         said, alone = latencies(port)
-        print(f"  {kind:7} alone            {said}", flush=True)
+        print(f"  {kind:7} alone               {said}", flush=True)
         [old] = glob.glob(f"{folder}/data/**/old-0", recursive=True)
-        reader = subprocess.Popen([os.environ["READ"], f"127.0.0.1:{port}", "old", str(SECONDS + 1), old],
-                                  stdout=subprocess.PIPE)
-        said, beside = latencies(port)
-        rate = json.loads(reader.communicate()[0])["bytes"] / (SECONDS + 1) / 1e6
-        print(f"  {kind:7} beside {rate:5.0f} MB/s  {said}", flush=True)
-        ratios.setdefault(kind, []).append(beside / alone)
-for kind, seen in ratios.items():
-    print(f"p99 beside a cold reader / alone, {kind}: {statistics.median(seen):.2f} ({min(seen):.2f} to {max(seen):.2f})")
+        elsewhere = [sys.executable, os.path.join(os.path.dirname(__file__), "elsewhere.py")]
+        rate, said, machine = beside(port, ([*elsewhere, old], []))
+        print(f"  {kind:7} elsewhere {rate:4.0f} MB/s {said}", flush=True)
+        rate, said, reader = beside(port, ([os.environ["READ"], f"127.0.0.1:{port}", "old"], [old]))
+        print(f"  {kind:7} beside    {rate:4.0f} MB/s {said}", flush=True)
+        for what, base in (("alone", alone), ("beside another program that reads as much", machine)):
+            ratios.setdefault((kind, what), []).append(reader / base)
+for (kind, what), seen in ratios.items():
+    print(f"p99 beside a cold reader / {what}, {kind}: {statistics.median(seen):.2f} ({min(seen):.2f} to {max(seen):.2f})")

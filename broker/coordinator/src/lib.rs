@@ -47,7 +47,7 @@ pub use consumer::check_consumer_group_heartbeat;
 pub use delete_groups::deletion_refused;
 pub use groups::Groups;
 pub use look::{GroupCommit, GroupSummary};
-pub use offsets::TransactionalCommit;
+pub use offsets::{TransactionalCommit, commit_refused};
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
 pub use partition::partition_for;
 pub use record::ApplyError;

@@ -10,6 +10,7 @@ mod fetch;
 pub(crate) mod pending;
 mod transactional;
 
+pub use commit::commit_refused;
 pub use transactional::TransactionalCommit;
 
 use ottla_protocol::{

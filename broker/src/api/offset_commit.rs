@@ -6,7 +6,7 @@
 
 use super::table::Call;
 use crate::broker::Broker;
-use ottla_coordinator::{Caller, Reply};
+use ottla_coordinator::{Caller, Reply, commit_refused};
 use ottla_protocol::{
     ErrorCode, Str,
     ids::Uuid,
@@ -16,7 +16,7 @@ use ottla_protocol::{
         offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
     },
 };
-use ottla_replication::image::MetadataImage;
+use ottla_replication::image::{MetadataImage, TopicImage};
 use std::sync::Arc;
 
 /// From this version on topics are named by id.
@@ -32,25 +32,53 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: OffsetCom
     }
 }
 
-/// The answer for each topic of the request: `commit` gives the errors of those partitions that exist, in their order.
-pub(super) async fn sorted<Committed: Future<Output = Vec<i16>>>(
+/// The answer for each topic of the request: `commit` gives that for those partitions that exist.
+pub(super) async fn sorted<Committed: Future<Output = Vec<OffsetCommitResponseTopic>>>(
     image: &MetadataImage,
-    request: OffsetCommitRequest,
+    mut request: OffsetCommitRequest,
     uses_ids: bool,
     commit: impl FnOnce(OffsetCommitRequest) -> Committed,
 ) -> Vec<OffsetCommitResponseTopic> {
+    if request.topics.iter_mut().all(|topic| identify(image, topic, uses_ids)) {
+        return match request.topics.is_empty() {
+            true => Vec::new(),
+            false => commit(request).await,
+        };
+    }
     let sorted: Vec<Sorted> = request
         .topics
         .iter()
         .map(|topic| sort(image, topic, uses_ids))
         .collect();
     let topics: Vec<OffsetCommitRequestTopic> = sorted.iter().filter_map(|topic| topic.known.clone()).collect();
-    let errors = match topics.is_empty() {
+    let answered = match topics.is_empty() {
         true => Vec::new(),
         false => commit(OffsetCommitRequest { topics, ..request }).await,
     };
-    let mut errors = errors.into_iter();
+    let partitions = answered.iter().flat_map(|topic| &topic.partitions);
+    let mut errors = partitions.map(|partition| partition.error_code);
     sorted.into_iter().map(|topic| topic.answer(&mut errors)).collect()
+}
+
+/// Gives a topic both its name and its id. Says whether it exists, with all partitions that are named; what it has been
+/// given does no harm if not.
+fn identify(image: &MetadataImage, topic: &mut OffsetCommitRequestTopic, uses_ids: bool) -> bool {
+    let Some(found) = find(image, topic, uses_ids) else {
+        return false;
+    };
+    match uses_ids {
+        true => topic.name = found.name.clone(),
+        false => topic.topic_id = found.id,
+    }
+    let mut partitions = topic.partitions.iter();
+    partitions.all(|partition| found.partition(partition.partition_index).is_some())
+}
+
+fn find<'a>(image: &'a MetadataImage, topic: &OffsetCommitRequestTopic, uses_ids: bool) -> Option<&'a Arc<TopicImage>> {
+    match uses_ids {
+        true => image.topics().by_id(topic.topic_id),
+        false => image.topics().by_name(&topic.name),
+    }
 }
 
 /// A topic of the request, with what can be committed apart from what cannot.
@@ -63,11 +91,7 @@ struct Sorted {
 }
 
 fn sort(image: &MetadataImage, topic: &OffsetCommitRequestTopic, uses_ids: bool) -> Sorted {
-    let found = match uses_ids {
-        true => image.topics().by_id(topic.topic_id),
-        false => image.topics().by_name(&topic.name),
-    };
-    let Some(found) = found else {
+    let Some(found) = find(image, topic, uses_ids) else {
         let error = match uses_ids {
             true => ErrorCode::UnknownTopicId,
             false => ErrorCode::UnknownTopicOrPartition,
@@ -121,25 +145,24 @@ impl Sorted {
     }
 }
 
-/// The error of each partition, in the order of the request.
-async fn commit(broker: &Broker, version: i16, request: OffsetCommitRequest) -> Vec<i16> {
-    let group = request.group_id.clone();
-    let count = request.topics.iter().map(|topic| topic.partitions.len()).sum();
-    let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
-        let caller = Caller {
-            version,
-            client_id: "",
-            client_host: "",
-            fresh_member_id: Uuid::ZERO,
-        };
-        groups.handle_offset_commit(ticket, &request, &caller, now)
-    });
+/// The coordinator's answer for each topic; all of them exist.
+async fn commit(broker: &Broker, version: i16, request: OffsetCommitRequest) -> Vec<OffsetCommitResponseTopic> {
+    let request = Arc::new(request);
+    let asked = request.clone();
+    let decided = broker
+        .coordinators
+        .decide(broker, &request.group_id, move |groups, ticket, now| {
+            let caller = Caller {
+                version,
+                client_id: "",
+                client_host: "",
+                fresh_member_id: Uuid::ZERO,
+            };
+            groups.handle_offset_commit(ticket, &asked, &caller, now)
+        });
     match decided.await {
-        Ok(Reply::OffsetCommit(response)) => {
-            let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-            partitions.map(|partition| partition.error_code).collect()
-        }
-        Ok(_) => vec![ErrorCode::UnknownServerError.code(); count],
-        Err(error) => vec![error.code(); count],
+        Ok(Reply::OffsetCommit(response)) => response.topics,
+        Ok(_) => commit_refused(&request, ErrorCode::UnknownServerError).topics,
+        Err(error) => commit_refused(&request, error).topics,
     }
 }

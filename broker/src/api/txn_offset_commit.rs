@@ -13,6 +13,7 @@ use crate::{
     runtime::coordinator_shard::Producer,
     transactions::{self, Claim, Joining},
 };
+use ottla_coordinator::commit_refused;
 use ottla_protocol::{
     ErrorCode,
     ids::{ProducerEpoch, ProducerId},
@@ -58,9 +59,9 @@ pub(super) async fn handle(
         ..Default::default()
     };
     let answered = offset_commit::sorted(&image, commit, version >= TOPIC_IDS_FROM, |known| async {
-        let count = known.topics.iter().map(|topic| topic.partitions.len()).sum();
-        let committed = commit_known(broker, version, claim, known).await;
-        committed.unwrap_or_else(|error| vec![told(error, version).code(); count])
+        let known = Arc::new(known);
+        let committed = commit_known(broker, version, claim, known.clone()).await;
+        committed.unwrap_or_else(|error| commit_refused(&known, told(error, version)).topics)
     });
     TxnOffsetCommitResponse {
         topics: answered.await.into_iter().map(answer).collect(),
@@ -68,13 +69,13 @@ pub(super) async fn handle(
     }
 }
 
-/// The error of each partition, all of which exist.
+/// The answer for each topic, all of which exist.
 async fn commit_known(
     broker: &Arc<Broker>,
     version: i16,
     claim: Claim,
-    request: OffsetCommitRequest,
-) -> Result<Vec<i16>, ErrorCode> {
+    request: Arc<OffsetCommitRequest>,
+) -> Result<Vec<OffsetCommitResponseTopic>, ErrorCode> {
     if request.group_id.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
@@ -89,9 +90,7 @@ async fn commit_known(
         check,
     };
     let decide = move |groups: &ottla_coordinator::Groups, now| groups.commit_in_transaction(&request, version, now);
-    let response = broker.coordinators.commit(&partition, producer, decide).await?;
-    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-    Ok(partitions.map(|partition| partition.error_code).collect())
+    Ok(broker.coordinators.commit(&partition, producer, decide).await?.topics)
 }
 
 /// Makes the group's partition part of the transaction, or finds out whether it is.

@@ -8,7 +8,7 @@
 
 use super::{
     in_flight::{InFlight, Progress, poll_once},
-    input::{BadFrameLength, Input},
+    input::{BadFrameLength, Input, SCRATCH_BYTES},
     output::{Output, Pause},
     pace::{Owed, Pace},
     reply::Reply,
@@ -20,20 +20,30 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
+    cell::RefCell,
     future::Future,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
-use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
 
 /// Answer bytes that may wait for the socket, or for the answers before them, before no further request is begun.
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
 
 /// Brought into memory at once of what is to be sent.
 const WARM_BYTES: usize = 4 << 20;
+
+thread_local! {
+    /// What small requests are read into: memory that is in the processor's cache, whoever they are from.
+    static SCRATCH: RefCell<Box<[u8; SCRATCH_BYTES]>> = RefCell::new(Box::new([0; SCRATCH_BYTES]));
+}
 
 /// Who asks: what a handler may know of the connection.
 pub(crate) struct Peer {
@@ -97,7 +107,7 @@ enum Wake {
     /// What is to be sent next has been brought into memory.
     Warm(io::Result<()>),
     InFlight(Result<Progress, table::Refused>),
-    Deadline,
+    Alarm,
     Stop,
 }
 
@@ -111,6 +121,8 @@ pub(crate) struct Connection {
     pace: Pace,
     /// Brings into memory what is to be sent next.
     warming: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
+    /// Enough was written for now: others have their turn first.
+    gives_way: bool,
     /// The peer will not send any more.
     has_ended: bool,
 }
@@ -128,17 +140,26 @@ impl Connection {
             in_flight: InFlight::default(),
             pace,
             warming: None,
+            gives_way: false,
             has_ended: false,
         }
     }
 
     /// Serves the client until either side ends it.
     pub(crate) async fn serve(mut self) -> Closed {
+        let broker = self.broker.clone();
+        let mut stopping = pin!(broker.stop.requested());
+        let mut alarm = pin!(tokio::time::sleep_until(self.pace.deadline(self.owed())));
         loop {
             if let Err(closed) = self.move_on() {
                 return closed;
             }
-            match self.wait().await {
+            if self.gives_way {
+                tokio::task::yield_now().await;
+                self.gives_way = false;
+                continue;
+            }
+            match self.wait(alarm.as_mut(), stopping.as_mut()).await {
                 Wake::Socket => {}
                 Wake::Warm(Ok(())) => self.pace.taken(Instant::now()),
                 Wake::Warm(Err(error)) => return error.into(),
@@ -149,7 +170,13 @@ impl Connection {
                     }
                 }
                 Wake::InFlight(Err(refused)) => return refused.into(),
-                Wake::Deadline => return self.closed_at_deadline(),
+                Wake::Alarm => {
+                    let deadline = self.pace.deadline(self.owed());
+                    if deadline <= Instant::now() {
+                        return self.closed_at_deadline();
+                    }
+                    alarm.as_mut().reset(deadline);
+                }
                 Wake::Stop => return Closed::Stopping,
             }
         }
@@ -184,14 +211,19 @@ impl Connection {
 
     /// Writes what can be written without waiting. What is not in memory is brought there meanwhile.
     fn write(&mut self) -> Result<(), Closed> {
-        if self.warming.is_none()
-            && let Pause::Disk(region) = self.output.write_to(&self.stream)?
-        {
-            let broker = self.broker.clone();
-            self.warming = Some(Box::pin(async move {
-                let warmed = broker.cold_reads.run(move || region.bring_in(WARM_BYTES)).await;
-                warmed.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()))
-            }));
+        if self.warming.is_some() || self.gives_way {
+            return Ok(());
+        }
+        match self.output.write_to(&self.stream)? {
+            Pause::Done | Pause::Socket => {}
+            Pause::Turn => self.gives_way = true,
+            Pause::Disk(region) => {
+                let broker = self.broker.clone();
+                self.warming = Some(Box::pin(async move {
+                    let warmed = broker.cold_reads.run(move || region.bring_in(WARM_BYTES)).await;
+                    warmed.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()))
+                }));
+            }
         }
         Ok(())
     }
@@ -205,11 +237,15 @@ impl Connection {
         if self.has_ended {
             return Ok(false);
         }
-        // Through poll_read, which knows after a read that did not fill the buffer that there is nothing more, and saves
-        // the system call that would say so.
-        let (mut reader, _) = self.stream.split();
-        let read = pin!(reader.read_buf(self.input.room()));
-        let Poll::Ready(read) = poll_once(read) else {
+        let read = match self.input.is_small() {
+            true => self.read_small(),
+            false => {
+                let (mut reader, _) = self.stream.split();
+                let read = pin!(reader.read_buf(self.input.room()));
+                poll_once(read)
+            }
+        };
+        let Poll::Ready(read) = read else {
             return Ok(false);
         };
         match read {
@@ -223,6 +259,21 @@ impl Connection {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Reads into memory that all connections of this thread share.
+    ///
+    /// Through poll_read, which knows after a read that did not fill the buffer that there is nothing more, and saves the
+    /// system call that would say so.
+    fn read_small(&mut self) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch[..]);
+            let polled = Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer);
+            polled.map_ok(|()| {
+                self.input.take(buffer.filled());
+                buffer.filled().len()
+            })
+        })
     }
 
     fn begin_requests(&mut self) -> Result<(), Closed> {
@@ -281,8 +332,13 @@ impl Connection {
         }
     }
 
-    async fn wait(&mut self) -> Wake {
-        let deadline = tokio::time::sleep_until(self.pace.deadline(self.owed()));
+    /// Waits for what comes next. `alarm` goes off at the deadline or before: it is set again when it has, and not with every
+    /// sign of the peer.
+    async fn wait(&mut self, mut alarm: Pin<&mut Sleep>, stopping: Pin<&mut impl Future<Output = ()>>) -> Wake {
+        let deadline = self.pace.deadline(self.owed());
+        if deadline < alarm.deadline() {
+            alarm.as_mut().reset(deadline);
+        }
         let reads = self.has_room() && !self.has_ended;
         let warms = self.warming.is_some();
         let writes = !self.output.is_empty() && !warms;
@@ -295,8 +351,8 @@ impl Connection {
             _ = self.stream.writable(), if writes => Wake::Socket,
             // A peer that has ended may still read, but nobody waits for ever for somebody who may be gone.
             // While the disk works it is not the peer who is slow.
-            () = deadline, if !warms && (!waits_for_answer || writes || self.has_ended) => Wake::Deadline,
-            () = self.broker.stop.requested() => Wake::Stop,
+            () = alarm, if !warms && (!waits_for_answer || writes || self.has_ended) => Wake::Alarm,
+            () = stopping => Wake::Stop,
         }
     }
 }

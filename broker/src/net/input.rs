@@ -9,6 +9,9 @@ const READ_BYTES: usize = 4 * 1024;
 /// that does has to be followed by another that finds nothing.
 const SPARE_BYTES: usize = 1;
 
+/// Bytes asked of the socket at once by a connection whose frames are small.
+pub(super) const SCRATCH_BYTES: usize = 16 * 1024;
+
 /// The most that a connection is given at once because its last frame was large.
 const LEARNED_BYTES_MAX: usize = 1 << 20;
 
@@ -37,6 +40,17 @@ impl Input {
             limit,
             learned: READ_BYTES,
         }
+    }
+
+    /// Whether what comes next is likely to be small, so that it is best read into memory that others have just used, and
+    /// taken over with [`Input::take`] in its own size.
+    pub(super) fn is_small(&self) -> bool {
+        self.buffer.is_empty() && self.learned <= READ_BYTES
+    }
+
+    /// Takes over bytes that were read elsewhere.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// The buffer to read into, with room for what is likely to follow.
@@ -91,11 +105,12 @@ impl Input {
         };
         self.learned = (4 + size + SPARE_BYTES).clamp(READ_BYTES, LEARNED_BYTES_MAX);
         self.buffer.advance(4);
-        let frame = self.buffer.split_to(size).freeze();
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-        }
-        Ok(Some(frame))
+        let frame = match self.buffer.len() == size {
+            // Nothing is left that would have to share the memory.
+            true => std::mem::take(&mut self.buffer),
+            false => self.buffer.split_to(size),
+        };
+        Ok(Some(frame.freeze()))
     }
 
     /// Bytes received and not yet handed on; more than none between frames: a frame has begun and not ended.
@@ -136,6 +151,17 @@ mod tests {
             Some(&[9, 8, 7, 6, 5, 4, 3, 2][..])
         );
         assert_eq!(input.len_bytes(), 0);
+    }
+
+    #[test]
+    fn what_was_read_elsewhere_is_taken_over_in_its_own_size() {
+        let mut input = Input::new(100);
+        assert!(input.is_small());
+        input.take(&[0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert!(!input.is_small(), "the rest belongs behind it");
+        let frame = input.frame().expect("legal").expect("whole");
+        assert_eq!(frame[..], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert!(input.is_small() && input.len_bytes() == 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use ottla_protocol::primitives::Frame;
 use ottla_storage::FileRegion;
+use smallvec::SmallVec;
 
 /// A part of an answer.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ impl Piece {
 /// A whole answer with its length.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reply {
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: SmallVec<[Piece; 1]>,
 }
 
 impl From<Frame> for Reply {
@@ -38,7 +39,7 @@ impl Reply {
     /// # Panics
     /// The files are not those for which the frame has gaps.
     pub(crate) fn around(frame: Frame, files: impl IntoIterator<Item = FileRegion>) -> Self {
-        let mut pieces = Vec::with_capacity(frame.pieces.len() + frame.gaps.len());
+        let mut pieces = SmallVec::with_capacity(frame.pieces.len() + frame.gaps.len());
         let (mut gaps, mut files) = (frame.gaps.into_iter().peekable(), files.into_iter());
         for (at, bytes) in frame.pieces.into_iter().map(Some).chain([None]).enumerate() {
             while let Some(gap) = gaps.next_if(|gap| gap.before == at) {

@@ -46,11 +46,27 @@ const LOADING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Decides a request on the groups as they are.
 type Decide = Box<dyn FnOnce(&mut Groups, Ticket, Now) -> Actions + Send>;
-/// Lets an answer go.
-type Release = Box<dyn FnOnce() + Send>;
 /// Looks at the groups and keeps what it saw until it may be told.
 type Look = Box<dyn FnOnce(&Groups) -> Release + Send>;
 type Answer = oneshot::Sender<Result<Reply, ErrorCode>>;
+
+/// What is told to whom when all that it rests on is committed.
+enum Release {
+    Reply(Answer, Reply),
+    Other(Box<dyn FnOnce() + Send>),
+}
+
+impl Release {
+    fn go(self) {
+        match self {
+            Self::Reply(answer, reply) => {
+                // Who asked may have gone.
+                let _ = answer.send(Ok(reply));
+            }
+            Self::Other(release) => release(),
+        }
+    }
+}
 
 enum Command {
     Decide(Decide, Answer),
@@ -130,10 +146,10 @@ impl ShardHandle {
         let (answer, answered) = oneshot::channel();
         let look: Look = Box::new(move |groups| {
             let seen = look(groups);
-            Box::new(move || {
+            Release::Other(Box::new(move || {
                 // Who asked may have gone.
                 let _ = answer.send(seen);
-            })
+            }))
         });
         self.send(Command::Look(look)).await?;
         answered.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
@@ -216,7 +232,7 @@ async fn run(setting: Setting, commands: mpsc::Receiver<Command>, loaded: watch:
     shard.look_around();
     let actions = shard.groups.on_loaded(shard.now());
     let mut write = Write::default();
-    shard.take(actions, &mut write);
+    shard.take(actions, None, &mut write);
     let ended = match shard.finish(write) {
         Ok(()) => {
             loaded.send_replace(true);
@@ -321,11 +337,11 @@ impl Shard {
             .is_some_and(|deadline_ms| deadline_ms <= now.monotonic_ms)
         {
             let actions = self.groups.tick(now);
-            self.take(actions, &mut write);
+            self.take(actions, None, &mut write);
         }
         if !gone.is_empty() {
             let actions = self.groups.on_topics_deleted(gone);
-            self.take(actions, &mut write);
+            self.take(actions, None, &mut write);
         }
         for command in commands {
             self.obey(command, &mut write)?;
@@ -341,10 +357,9 @@ impl Shard {
             Command::Decide(decide, answer) => {
                 self.tickets += 1;
                 let ticket = Ticket(self.tickets);
-                self.waiting.insert(ticket, answer);
                 let now = self.now();
                 let actions = decide(&mut self.groups, ticket, now);
-                self.take(actions, write);
+                self.take(actions, Some((ticket, answer)), write);
             }
             Command::Look(look) => write.releases.push(look(&self.groups)),
             // The log may refuse them: what was decided before must not be refused with them.
@@ -360,8 +375,9 @@ impl Shard {
         Ok(())
     }
 
-    /// Makes a decision true here. It is told to nobody before it is in the log.
-    fn take(&mut self, actions: Actions, write: &mut Write) {
+    /// Makes a decision true here. It is told to nobody before it is in the log. `asked`: who asked for it; most are answered
+    /// by it.
+    fn take(&mut self, actions: Actions, mut asked: Option<(Ticket, Answer)>, write: &mut Write) {
         for record in actions.records {
             if let Err(error) = self.groups.apply(&record) {
                 tracing::error!(partition = self.partition.index, %error, "a decision cannot be read back");
@@ -370,13 +386,15 @@ impl Shard {
             write.records.push(record);
         }
         for (ticket, reply) in actions.replies {
-            if let Some(answer) = self.waiting.remove(&ticket) {
-                write.releases.push(Box::new(move || {
-                    // Who asked may have gone.
-                    let _ = answer.send(Ok(reply));
-                }));
-            }
+            let answer = match asked.take_if(|(own, _)| *own == ticket) {
+                Some((_, answer)) => Some(answer),
+                None => self.waiting.remove(&ticket),
+            };
+            write
+                .releases
+                .extend(answer.map(|answer| Release::Reply(answer, reply)));
         }
+        self.waiting.extend(asked);
     }
 
     /// Appends what was decided; the answers wait until it is committed.
@@ -403,7 +421,7 @@ impl Shard {
     fn release(&mut self) {
         let high_watermark = self.partition.log().high_watermark();
         while let Some((_, release)) = self.held.pop_front_if(|(offset, _)| *offset <= high_watermark) {
-            release();
+            release.go();
         }
     }
 

@@ -81,6 +81,27 @@ fn large_byte_fields_are_linked_not_copied() {
 }
 
 #[test]
+fn the_length_of_a_frame_counts_linked_pieces_and_gaps() {
+    let large = Bytes::from(vec![7; 100_000]);
+    let mut writer = Writer::default();
+    writer.i32(-1);
+    writer.bytes(&large, false);
+    writer.take_records_from([Some(50)].into());
+    writer.records(None, false);
+    let frame = writer.finish_with_length().expect("nothing was refused");
+    let length = 4 + 100_000 + 4 + 50;
+    assert_eq!(frame.pieces[0][..4], i32::to_be_bytes(length)[..]);
+    assert_eq!(frame.len(), 4 + length as usize);
+    let gap = Gap { before: 3, len: 50 };
+    assert_eq!(frame.gaps, [gap]);
+    let mut small = Writer::default();
+    small.i32(0);
+    small.i16(9);
+    let frame = small.finish_with_length().expect("nothing was refused");
+    assert_eq!(frame.into_bytes()[..], [0, 0, 0, 2, 0, 9]);
+}
+
+#[test]
 fn a_string_too_long_for_its_length_is_an_error_not_a_wrong_frame() {
     let mut writer = Writer::default();
     writer.string(&"x".repeat(40_000).into(), false);

@@ -3,6 +3,7 @@
 use super::Str;
 use crate::ids::Uuid;
 use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::{SmallVec, smallvec};
 use std::collections::VecDeque;
 
 /// Why a message cannot be written in a version.
@@ -24,11 +25,17 @@ pub enum EncodeError {
 /// Byte fields from this size on are linked into the frame instead of copied.
 const LINK_FROM_BYTES: usize = 2048;
 
+/// Of the length before a frame.
+const LENGTH_BYTES: usize = 4;
+
 /// Lays down primitive values.
 ///
 /// The first error is kept and returned by [`Writer::finish`]: generated code stays free of error paths.
 #[derive(Debug, Default)]
 pub struct Writer {
+    /// The first piece, while there are others: its beginning may still be written over.
+    head: BytesMut,
+    /// The pieces after it.
     done: Vec<Bytes>,
     buffer: BytesMut,
     error: Option<EncodeError>,
@@ -41,7 +48,7 @@ pub struct Writer {
 #[derive(Clone, Debug, Default)]
 pub struct Frame {
     /// The pieces; none is empty unless it is the only one.
-    pub pieces: Vec<Bytes>,
+    pub pieces: SmallVec<[Bytes; 1]>,
     /// What the sender has to put between them, in order.
     pub gaps: Vec<Gap>,
 }
@@ -201,7 +208,7 @@ impl Writer {
             Some(len) => {
                 self.length(len, flexible);
                 self.close_buffer();
-                let before = self.done.len();
+                let before = usize::from(!self.head.is_empty()) + self.done.len();
                 self.gaps.push(Gap { before, len });
             }
             None => self.nullable_bytes(value, flexible),
@@ -209,7 +216,9 @@ impl Writer {
     }
 
     fn close_buffer(&mut self) {
-        if !self.buffer.is_empty() {
+        if self.head.is_empty() && self.done.is_empty() {
+            self.head = self.buffer.split();
+        } else if !self.buffer.is_empty() {
             self.done.push(self.buffer.split().freeze());
         }
     }
@@ -268,13 +277,14 @@ impl Writer {
         if let Some(error) = value.error.take() {
             self.fail(error);
         }
-        value.close_buffer();
+        self.raw(&value.head.freeze());
         value.done.iter().for_each(|piece| self.raw(piece));
+        self.raw(&value.buffer.freeze());
     }
 
     /// How many bytes have been laid down.
     pub fn len(&self) -> usize {
-        self.buffer.len() + self.done.iter().map(Bytes::len).sum::<usize>()
+        self.head.len() + self.done.iter().map(Bytes::len).sum::<usize>() + self.buffer.len()
     }
 
     /// Whether nothing has been laid down.
@@ -290,16 +300,35 @@ impl Writer {
         if let Some(error) = self.error {
             return Err(error);
         }
-        if self.done.is_empty() {
+        if self.head.is_empty() && self.done.is_empty() {
             return Ok(Frame {
-                pieces: vec![self.buffer.freeze()],
+                pieces: smallvec![self.buffer.freeze()],
                 gaps: self.gaps,
             });
         }
         self.close_buffer();
+        let head = (!self.head.is_empty()).then(|| self.head.freeze());
         Ok(Frame {
-            pieces: self.done,
+            pieces: head.into_iter().chain(self.done).collect(),
             gaps: self.gaps,
         })
+    }
+
+    /// The bytes laid down, the first four of which, whatever they were, become the length of what follows them.
+    ///
+    /// # Errors
+    /// As of [`Writer::finish`], or they are too many for a frame.
+    ///
+    /// # Panics
+    /// There are no four bytes in the first piece.
+    pub fn finish_with_length(mut self) -> Result<Frame, EncodeError> {
+        let length = self.len() + self.gaps.iter().map(|gap| gap.len).sum::<usize>() - LENGTH_BYTES;
+        let prefix = i32::try_from(length).map_err(|_| EncodeError::TooLong(length))?;
+        let first = match self.head.is_empty() {
+            true => &mut self.buffer,
+            false => &mut self.head,
+        };
+        first[..LENGTH_BYTES].copy_from_slice(&prefix.to_be_bytes());
+        self.finish()
     }
 }

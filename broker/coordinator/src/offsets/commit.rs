@@ -34,7 +34,7 @@ impl Groups {
     ) -> Actions {
         let rule = match self.check_commit(request, caller.version) {
             Ok(rule) => rule,
-            Err(error) => return Actions::reply(ticket, Reply::OffsetCommit(refused(request, error))),
+            Err(error) => return Actions::reply(ticket, Reply::OffsetCommit(commit_refused(request, error))),
         };
         let mut records = Vec::new();
         let topics = request.topics.iter();
@@ -190,8 +190,8 @@ fn commit_record(
     record::offset_commit(&key, &value)
 }
 
-/// The answer that gives `error` for every partition.
-pub(super) fn refused(request: &OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse {
+/// The answer to an OffsetCommit that gives `error` for every partition.
+pub fn commit_refused(request: &OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse {
     let partition = |partition: &OffsetCommitRequestPartition| OffsetCommitResponsePartition {
         partition_index: partition.partition_index,
         error_code: error as i16,

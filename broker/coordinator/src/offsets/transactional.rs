@@ -1,6 +1,6 @@
 //! TxnOffsetCommit, and the end of the transaction that it is part of (KIP-98).
 
-use super::{commit::refused, pending::Ended};
+use super::{commit::commit_refused, pending::Ended};
 use crate::{
     groups::Groups,
     outcome::{CoordinatorRecord, Now},
@@ -43,7 +43,7 @@ impl Groups {
                     .collect(),
                 ..Default::default()
             },
-            Err(error) => refused(request, error),
+            Err(error) => commit_refused(request, error),
         };
         if version < OWN_ERRORS_FROM {
             let partitions = response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);

@@ -3,7 +3,7 @@
 //! Unlike what groups decide, these are appended first and applied then: the log knows whether the transaction is still
 //! the one that the producer means, and may refuse.
 
-use super::{Command, Shard, ShardHandle, log};
+use super::{Command, Release, Shard, ShardHandle, log};
 use crate::{api::refusal, markers::Marker};
 use ottla_coordinator::{Groups, Now, TransactionalCommit};
 use ottla_protocol::{
@@ -142,10 +142,10 @@ impl Shard {
 
     /// Has the answer go when all that was written is committed.
     fn hold<T: Send + 'static>(&mut self, answer: oneshot::Sender<Result<T, ErrorCode>>, told: T) {
-        let release = Box::new(move || {
+        let release = Release::Other(Box::new(move || {
             // Who asked may have gone.
             let _ = answer.send(Ok(told));
-        });
+        }));
         self.held.push_back((self.end_offset, release));
         self.release();
     }
