@@ -324,7 +324,7 @@ fn bind_http(config: &BrokerConfig) -> anyhow::Result<Option<TcpListener>> {
 
 impl Running {
     /// What handlers share.
-    pub(crate) fn broker(&self) -> &Broker {
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
         &self.broker
     }
 

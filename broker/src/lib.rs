@@ -21,3 +21,5 @@ mod runtime;
 mod stop;
 mod transactions;
 mod waiting;
+
+pub use net::in_process::{Answer, InProcess};

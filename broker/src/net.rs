@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod connection;
 mod in_flight;
+pub(crate) mod in_process;
 mod input;
 pub(crate) mod listener;
 mod output;

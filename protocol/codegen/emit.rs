@@ -91,6 +91,7 @@ fn emit_message(out: &mut String, message: &Message) {
             out,
             "fn visit_errors(&self, visit: &mut dyn FnMut(i16)) {{ self.errors(visit) }}"
         );
+        put!(out, "fn fail(&mut self, code: i16) {{ self.set_failed(code) }}");
     }
     put!(
         out,

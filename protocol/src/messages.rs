@@ -46,6 +46,9 @@ pub trait Message: Sized + Default + Clone + std::fmt::Debug + PartialEq {
     /// Shows `visit` the error codes of the message, at whatever depth they stand; success is none.
     fn visit_errors(&self, _visit: &mut dyn FnMut(i16)) {}
 
+    /// Puts `code` in the place of each error code that says success, at whatever depth it stands.
+    fn fail(&mut self, _code: i16) {}
+
     /// The message as Apache Kafka's JSON converters render it.
     #[cfg(feature = "json")]
     fn to_json(&self, version: i16) -> serde_json::Value;
@@ -114,3 +117,24 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 }
 pub use generated::*;
+
+#[cfg(test)]
+mod tests {
+    use super::{create_topics_response::CreatableTopicResult, *};
+
+    #[test]
+    fn what_fails_as_a_whole_keeps_the_errors_that_it_had() {
+        let topic = |error_code| CreatableTopicResult {
+            error_code,
+            ..Default::default()
+        };
+        let mut response = CreateTopicsResponse {
+            topics: vec![topic(0), topic(36)],
+            ..Default::default()
+        };
+        response.fail(56);
+        let mut codes = Vec::new();
+        response.visit_errors(&mut |code| codes.push(code));
+        assert_eq!(codes, [56, 36]);
+    }
+}

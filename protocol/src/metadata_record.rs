@@ -21,6 +21,14 @@ impl MetadataRecord {
     /// # Errors
     /// The bytes are no metadata record, or of a type or version that is unknown here.
     pub fn from_value(value: Bytes) -> Result<Self, DecodeError> {
+        Self::read_value(value).map(|(record, _)| record)
+    }
+
+    /// As [`MetadataRecord::from_value`], with the version that the record is written in.
+    ///
+    /// # Errors
+    /// The bytes are no metadata record, or of a type or version that is unknown here.
+    pub fn read_value(value: Bytes) -> Result<(Self, i16), DecodeError> {
         let mut reader = Reader::new(value);
         if reader.unsigned_varint()? != FRAME_VERSION {
             return Err(DecodeError::UnknownRecordType(-1));
@@ -28,7 +36,7 @@ impl MetadataRecord {
         let number = |value: u32| i16::try_from(value).map_err(|_| DecodeError::UnknownRecordType(-1));
         let record_type = number(reader.unsigned_varint()?)?;
         let version = number(reader.unsigned_varint()?)?;
-        Self::read_body(record_type, &mut reader, version)
+        Ok((Self::read_body(record_type, &mut reader, version)?, version))
     }
 
     /// The value of a record of the metadata log, written in `version` of its type.

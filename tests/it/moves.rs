@@ -185,6 +185,33 @@ fn refusals_are_typed() -> Outcome {
 }
 
 #[test]
+fn a_move_that_was_accepted_goes_on_after_a_kill_even_if_nothing_was_copied() -> Outcome {
+    let scratch = Scratch::new("moves");
+    let mut broker = start(&scratch, &[&format!("{LIMIT}=1")])?;
+    let mut client = broker.connect()?;
+    let [_, target, _] = topic(&scratch, &mut client, &[])?;
+    client.produce("t", 0, batch(&[&[b'v'; 10_000]]), -1)?;
+    assert_eq!(alter(&mut client, "t", 0, &target)?, ErrorCode::None);
+    await_move(&mut client, "t", &target)?;
+    // For the next hours the limit is used up.
+    client.create_topic("waits", 1, &[])?;
+    client.produce("waits", 0, batch(&[b"value"]), -1)?;
+    let (current, _) = places(&mut client, "waits")?;
+    let target = dirs(&scratch).into_iter().find(|dir| Some(dir) != current.as_ref());
+    let target = target.expect("there are others");
+    assert_eq!(alter(&mut client, "waits", 0, &target)?, ErrorCode::None);
+    assert_eq!(places(&mut client, "waits")?, (current, Some((target.clone(), 1))));
+    broker.kill()?;
+    drop(broker);
+
+    let broker = start(&scratch, &[])?;
+    let mut client = broker.connect()?;
+    await_move(&mut client, "waits", &target)?;
+    assert_eq!(client.offset_at("waits", 0, -1)?, 1);
+    Ok(())
+}
+
+#[test]
 fn another_target_takes_the_place_of_the_first_and_the_way_back_calls_it_off() -> Outcome {
     let scratch = Scratch::new("targets");
     let mut broker = start(&scratch, &[])?;

@@ -1,6 +1,8 @@
 //! What tests and benchmarks share: a broker as a process, a client that speaks the protocol by hand, frames of raw
-//! bytes, a proxy that delays them, disks that fail, numbers from a seed, scratch folders.
+//! bytes, a proxy that delays them, disks that fail, numbers from a seed, scratch folders, and budgets of what things may cost.
 
+pub mod budgets;
+pub mod callgrind;
 pub mod client;
 pub mod disks;
 pub mod http;

@@ -50,10 +50,10 @@ pub use look::{GroupCommit, GroupSummary};
 pub use offsets::{TransactionalCommit, commit_refused};
 pub use outcome::{Actions, Caller, CoordinatorRecord, Now, Reply, Ticket};
 pub use partition::partition_for;
-pub use record::{ApplyError, describe_record};
+pub use record::ApplyError;
 pub use transactions::{
     Decision, EndTxn, Ending, InitProducerId, Producer, TransactionError, TransactionFilter, TransactionState,
-    TransactionSummary, Transactions, TransactionsConfig, describe_transaction_record,
+    TransactionSummary, Transactions, TransactionsConfig,
 };
 
 #[cfg(test)]

@@ -57,14 +57,6 @@ pub(crate) enum Record {
     Other,
 }
 
-/// What a record says, for a person to read; of kinds of groups that this coordinator does not have only that.
-///
-/// # Errors
-/// It cannot be understood.
-pub fn describe_record(record: &CoordinatorRecord) -> Result<String, ApplyError> {
-    Ok(format!("{:?}", decode(record)?))
-}
-
 pub(crate) fn decode(record: &CoordinatorRecord) -> Result<Record, ApplyError> {
     let mut key = Reader::new(record.key.clone());
     match key.i16()? {

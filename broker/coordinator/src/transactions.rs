@@ -31,7 +31,6 @@ pub use end::{EndTxn, Ending};
 pub use error::TransactionError;
 pub use init::InitProducerId;
 pub use look::{TransactionFilter, TransactionSummary};
-pub use record::describe_transaction_record;
 pub use transaction::{Producer, TransactionState};
 
 use crate::{

@@ -14,6 +14,6 @@ pub(super) async fn handle(
 ) -> Result<AlterConfigsResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, _| controller.handle_alter_configs(&request))
+        .answer(move |controller, _| controller.handle_alter_configs(&request))
         .await
 }

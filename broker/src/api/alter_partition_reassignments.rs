@@ -12,6 +12,6 @@ pub(super) async fn handle(
 ) -> Result<AlterPartitionReassignmentsResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, _| controller.handle_alter_partition_reassignments(&request))
+        .answer(move |controller, _| controller.handle_alter_partition_reassignments(&request))
         .await
 }

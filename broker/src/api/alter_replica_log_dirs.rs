@@ -1,9 +1,10 @@
 //! AlterReplicaLogDirs, key 34, versions 1-2 (KIP-113). v2: flexible.
 //!
-//! Has logs moved to other directories of this broker; the answer comes at once, DescribeLogDirs shows how far they are.
+//! Has logs moved to other directories of this broker. The answer comes when the moves have begun: from then on they go on
+//! after a crash, too. DescribeLogDirs shows how far they are.
 
 use super::table::Call;
-use crate::{broker::Broker, fetching::TopicRef, log_store::Directory};
+use crate::{broker::Broker, fetching::TopicRef, log_store::Directory, runtime::mover::Begin};
 use ottla_protocol::{
     ErrorCode, Str,
     messages::{
@@ -14,26 +15,30 @@ use ottla_protocol::{
 use ottla_replication::controller::check_topic_name;
 use ottla_storage::{LogDir, TopicPartition};
 use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::watch;
 
-pub(super) fn handle(
+/// Where to hear that a move has begun, if there is one.
+type Begun = Option<watch::Receiver<Begin>>;
+
+pub(super) async fn handle(
     broker: &Arc<Broker>,
     _call: &Call,
     request: AlterReplicaLogDirsRequest,
 ) -> AlterReplicaLogDirsResponse {
-    let cordoned = broker.cordoned_paths();
     let mut results: BTreeMap<Str, Vec<AlterReplicaLogDirPartitionResult>> = BTreeMap::new();
-    for asked in request.dirs {
-        let target = target(broker, &asked.path);
-        for topic in asked.topics {
-            let answers = topic.partitions.iter().map(|index| {
-                let moved = target.and_then(|target| alter(broker, &topic.name, *index, target, &cordoned));
-                AlterReplicaLogDirPartitionResult {
-                    partition_index: *index,
-                    error_code: moved.err().unwrap_or(ErrorCode::None).code(),
-                }
+    // All are asked for before one is waited for.
+    for (topic, partition_index, moved) in ask(broker, request) {
+        let error = match moved {
+            Ok(begun) => outcome(begun).await,
+            Err(error) => error,
+        };
+        results
+            .entry(topic)
+            .or_default()
+            .push(AlterReplicaLogDirPartitionResult {
+                partition_index,
+                error_code: error.code(),
             });
-            results.entry(topic.name.clone()).or_default().extend(answers);
-        }
     }
     let results = results
         .into_iter()
@@ -41,6 +46,34 @@ pub(super) fn handle(
     AlterReplicaLogDirsResponse {
         results: results.collect(),
         ..Default::default()
+    }
+}
+
+fn ask(broker: &Broker, request: AlterReplicaLogDirsRequest) -> Vec<(Str, i32, Result<Begun, ErrorCode>)> {
+    let cordoned = broker.cordoned_paths();
+    let mut asked = Vec::new();
+    for dir in request.dirs {
+        let target = target(broker, &dir.path);
+        for topic in dir.topics {
+            asked.extend(topic.partitions.iter().map(|index| {
+                let moved = target.and_then(|target| alter(broker, &topic.name, *index, target, &cordoned));
+                (topic.name.clone(), *index, moved)
+            }));
+        }
+    }
+    asked
+}
+
+/// What a move that is wanted has come to.
+async fn outcome(begun: Begun) -> ErrorCode {
+    let Some(mut begun) = begun else {
+        return ErrorCode::None;
+    };
+    let told = begun.wait_for(|begin| *begin != Begin::Awaited).await;
+    match told.map(|begin| *begin) {
+        Ok(Begin::Failed) => ErrorCode::KafkaStorageError,
+        // Another request has called it off, or moves the log elsewhere.
+        Ok(_) | Err(_) => ErrorCode::None,
     }
 }
 
@@ -63,7 +96,7 @@ fn alter(
     index: i32,
     target: &Arc<Directory>,
     cordoned: &[String],
-) -> Result<(), ErrorCode> {
+) -> Result<Begun, ErrorCode> {
     let name = TopicPartition::new(topic, index);
     if !LogDir::has_future_name(&name) {
         return Err(ErrorCode::InvalidTopicException);
@@ -75,10 +108,7 @@ fn alter(
     let image = broker.image.load();
     let topic_ref = TopicRef::Name(topic.clone());
     match broker.partitions.find(&image, &topic_ref, index) {
-        Some(partition) => {
-            broker.moves.ask(&partition, target);
-            Ok(())
-        }
+        Some(partition) => Ok(broker.moves.ask(&partition, target)),
         None => {
             let otherwise = match image.topics().partition(topic, index) {
                 Some(_) => ErrorCode::NotLeaderOrFollower,

@@ -12,6 +12,6 @@ pub(super) async fn handle(
 ) -> Result<CreatePartitionsResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, turn| controller.handle_create_partitions(&request, &mut turn.random))
+        .answer(move |controller, turn| controller.handle_create_partitions(&request, &mut turn.random))
         .await
 }

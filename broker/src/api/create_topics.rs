@@ -13,6 +13,6 @@ pub(super) async fn handle(
 ) -> Result<CreateTopicsResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
+        .answer(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
         .await
 }

@@ -12,6 +12,6 @@ pub(super) async fn handle(
 ) -> Result<DeleteTopicsResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, _| controller.handle_delete_topics(&request))
+        .answer(move |controller, _| controller.handle_delete_topics(&request))
         .await
 }

@@ -12,6 +12,6 @@ pub(super) async fn handle(
 ) -> Result<ElectLeadersResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, _| controller.handle_elect_leaders(&request))
+        .answer(move |controller, _| controller.handle_elect_leaders(&request))
         .await
 }

@@ -12,6 +12,6 @@ pub(super) async fn handle(
 ) -> Result<IncrementalAlterConfigsResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, _| controller.handle_incremental_alter_configs(&request))
+        .answer(move |controller, _| controller.handle_incremental_alter_configs(&request))
         .await
 }

@@ -209,7 +209,7 @@ pub(crate) static TABLE: &[Entry] = &[
     now!(DescribeAcls, 1..=3, DescribeAclsRequest, describe_acls::handle),
     now!(DescribeConfigs, 1..=4, DescribeConfigsRequest, describe_configs::handle),
     later!(AlterConfigs, 0..=2, AlterConfigsRequest, alter_configs::handle),
-    now!(
+    later!(
         AlterReplicaLogDirs,
         1..=2,
         AlterReplicaLogDirsRequest,

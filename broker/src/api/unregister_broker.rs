@@ -12,6 +12,6 @@ pub(super) async fn handle(
 ) -> Result<UnregisterBrokerResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, _| controller.handle_unregister_broker(&request))
+        .answer(move |controller, _| controller.handle_unregister_broker(&request))
         .await
 }

@@ -12,6 +12,6 @@ pub(super) async fn handle(
 ) -> Result<UpdateFeaturesResponse, Stopped> {
     broker
         .controller
-        .write(move |controller, _| controller.handle_update_features(&request))
+        .answer(move |controller, _| controller.handle_update_features(&request))
         .await
 }

@@ -54,7 +54,7 @@ impl Broker {
             ..Default::default()
         };
         self.controller
-            .write(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
+            .answer(move |controller, turn| controller.handle_create_topics(&request, &mut turn.random))
             .await
     }
 

@@ -1,6 +1,7 @@
 //! `ottla log`: looking at the files of a node, whether or not it starts.
 
 mod accept_loss;
+mod decoded;
 mod dump;
 mod line;
 mod verify;
@@ -21,8 +22,8 @@ pub(super) enum LogCommand {
     /// Print what files contain: batches, index entries, snapshots, checkpoints.
     ///
     /// The kind of a file follows from its name: .log, .checkpoint (snapshots of the metadata), .index, .timeindex,
-    /// .txnindex, .snapshot, and every other file as its lines. Records of __cluster_metadata and __consumer_offsets
-    /// are decoded. Exit code 1 if a file cannot be read to its end; what is before that is printed.
+    /// .txnindex, .snapshot, and every other file as its lines. Records of __cluster_metadata, __consumer_offsets
+    /// and __transaction_state are decoded: as JSON, with the names that the fields have in Kafka's schemas. Exit code 1 if a file cannot be read to its end; what is before that is printed.
     Dump(Dump),
     /// Go on without the records that a damaged log has lost.
     ///

@@ -5,6 +5,10 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Bytes asked of the socket by a connection that has not sent anything yet.
 const READ_BYTES: usize = 4 * 1024;
 
+/// A buffer has so much more room than what is expected: a read that does not fill it says that there is nothing more, one
+/// that does has to be followed by another that finds nothing.
+const SPARE_BYTES: usize = 1;
+
 /// Bytes asked of the socket at once by a connection whose frames are small.
 pub(super) const SCRATCH_BYTES: usize = 16 * 1024;
 
@@ -52,7 +56,7 @@ impl Input {
     /// The buffer to read into, with room for what is likely to follow.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
         let wanted = match self.announced() {
-            Some(length) => (4 + length).saturating_sub(self.buffer.len()).max(1),
+            Some(length) => (4 + length).saturating_sub(self.buffer.len()) + SPARE_BYTES,
             None => self.learned,
         };
         // A frame gets its memory as its bytes come, or because one of that size came before: an announced length
@@ -99,7 +103,7 @@ impl Input {
         let Some(size) = self.frame_size()? else {
             return Ok(None);
         };
-        self.learned = (4 + size).clamp(READ_BYTES, LEARNED_BYTES_MAX);
+        self.learned = (4 + size + SPARE_BYTES).clamp(READ_BYTES, LEARNED_BYTES_MAX);
         self.buffer.advance(4);
         let frame = match self.buffer.len() == size {
             // Nothing is left that would have to share the memory.
@@ -166,6 +170,21 @@ mod tests {
         assert!(input(&[0, 0, 0, 7]).frame().is_err());
         assert!(input(&[0, 0, 0, 101]).frame().is_err());
         assert!(input(b"GET / HTTP/1.1").frame().is_err());
+    }
+
+    #[test]
+    fn frames_like_the_last_one_do_not_fill_their_buffer() {
+        const SIZE: usize = 100_000;
+        let mut input = Input::new(2 * SIZE);
+        let frame = [&(SIZE as i32).to_be_bytes()[..], &[0; SIZE]].concat();
+        for part in frame.chunks(30_000) {
+            assert!(input.room().capacity() > input.len_bytes());
+            input.room().extend_from_slice(part);
+        }
+        assert!(input.frame().expect("legal").is_some());
+        assert!(input.room().capacity() > frame.len());
+        input.room().extend_from_slice(&frame[..10]);
+        assert!(input.room().capacity() > frame.len());
     }
 
     #[test]

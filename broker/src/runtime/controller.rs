@@ -4,11 +4,12 @@
 //! decided, appends all their records as one batch, syncs, applies them to the image, opens and deletes the logs that
 //! follow from them, publishes the image, and only then lets the answers go. A thread and not a task, since it waits for
 //! the disk. A metadata log that cannot be written ends the process: nothing after that could be believed. On a disk that
-//! is full nothing was written: what was asked is not done, and may be asked again.
+//! is full nothing was written: what was asked is not done, which its answer says, and may be asked again.
 
 use super::metadata_log::{MetadataLog, MetadataLogError};
 use crate::{broker::Broker, clock::now_ms, log_store::Occasion};
 use ottla_protocol::{
+    ErrorCode, Message,
     ids::{Offset, TimestampMs},
     messages::MetadataRecord,
 };
@@ -31,7 +32,7 @@ const REQUESTS_PER_WRITE: usize = 256;
 
 /// Decides one request and keeps its answer until it may go.
 type Decide = Box<dyn FnOnce(&Controller, &mut Turn) -> (Vec<MetadataRecord>, Release) + Send>;
-type Release = Box<dyn FnOnce() + Send>;
+type Release = Box<dyn FnOnce(Result<(), DiskFull>) + Send>;
 
 /// What a decision may use besides the image.
 pub(crate) struct Turn {
@@ -64,17 +65,42 @@ impl ControllerQueue {
     /// Has the controller decide, and waits until what it decided is on disk and in the image.
     ///
     /// # Errors
-    /// The broker stops.
+    /// The broker stops, or can write no metadata now.
     pub(crate) async fn write<R: Send + 'static>(
         &self,
         decide: impl FnOnce(&Controller, &mut Turn) -> Outcome<R> + Send + 'static,
     ) -> Result<R, Stopped> {
+        let (response, written) = self.decide(decide).await?;
+        written.map(|()| response).map_err(|DiskFull| Stopped)
+    }
+
+    /// As [`ControllerQueue::write`] for what a client gets: if the disk is full, every success in it becomes
+    /// KAFKA_STORAGE_ERROR.
+    ///
+    /// # Errors
+    /// The broker stops.
+    pub(crate) async fn answer<R: Message + Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Controller, &mut Turn) -> Outcome<R> + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let (mut response, written) = self.decide(decide).await?;
+        if let Err(DiskFull) = written {
+            response.fail(ErrorCode::KafkaStorageError.code());
+        }
+        Ok(response)
+    }
+
+    /// What was decided, and whether it is true now.
+    async fn decide<R: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Controller, &mut Turn) -> Outcome<R> + Send + 'static,
+    ) -> Result<(R, Result<(), DiskFull>), Stopped> {
         let (answer, answered) = oneshot::channel();
         let decide: Decide = Box::new(move |controller, turn| {
             let Outcome { records, response } = decide(controller, turn);
-            let release: Release = Box::new(move || {
+            let release: Release = Box::new(move |written| {
                 // Who asked may have gone.
-                let _ = answer.send(response);
+                let _ = answer.send((response, written));
             });
             (records, release)
         });
@@ -85,7 +111,7 @@ impl ControllerQueue {
     /// Lets the thread look whether the broker stops.
     pub(crate) fn wake(&self) {
         // A full queue wakes it as well.
-        let _ = self.0.try_send(Box::new(|_, _| (Vec::new(), Box::new(|| {}))));
+        let _ = self.0.try_send(Box::new(|_, _| (Vec::new(), Box::new(|_| {}))));
     }
 }
 
@@ -114,6 +140,7 @@ pub(crate) fn start(
 }
 
 /// There is no space for more metadata.
+#[derive(Clone, Copy, Debug)]
 struct DiskFull;
 
 struct Loop {
@@ -157,9 +184,9 @@ impl Loop {
             releases.push(release);
         }
         if !records.is_empty() {
-            if self.write(&records, turn.now_ms).is_err() {
-                // Nothing was decided: who asked is not answered, and asks again.
+            if let Err(full) = self.write(&records, turn.now_ms) {
                 *self.controller.image_mut() = before;
+                releases.into_iter().for_each(|release| release(Err(full)));
                 return;
             }
             broker.follow(self.controller.image().clone(), &changes);
@@ -168,7 +195,7 @@ impl Loop {
             // The log has everything; only the next start takes longer.
             tracing::warn!(%error, "no snapshot of the metadata was written");
         }
-        releases.into_iter().for_each(|release| release());
+        releases.into_iter().for_each(|release| release(Ok(())));
     }
 
     /// Appends the records and makes them durable, or ends the process.

@@ -74,12 +74,14 @@ struct Schedule {
     producers: Instant,
 }
 
+/// Does all that is ever due, at once and in the thread of the caller.
+pub(crate) fn round(broker: &Broker) {
+    let now = Instant::now();
+    Schedule::all_due(now).work(broker, now);
+}
+
 fn run(broker: &Weak<Broker>, signals: &mpsc::Receiver<Signal>) {
-    let mut due = Schedule {
-        retention: Instant::now(),
-        checkpoints: Instant::now(),
-        producers: Instant::now(),
-    };
+    let mut due = Schedule::all_due(Instant::now());
     let mut tick = Duration::from_secs(1);
     while let Ok(Signal::Look) | Err(mpsc::RecvTimeoutError::Timeout) = signals.recv_timeout(tick) {
         let Some(broker) = broker.upgrade() else { return };
@@ -88,6 +90,14 @@ fn run(broker: &Weak<Broker>, signals: &mpsc::Receiver<Signal>) {
 }
 
 impl Schedule {
+    fn all_due(now: Instant) -> Self {
+        Self {
+            retention: now,
+            checkpoints: now,
+            producers: now,
+        }
+    }
+
     /// Does what is due; returns how long nothing else is.
     fn work(&mut self, broker: &Broker, now: Instant) -> Duration {
         let mut partitions = broker.partitions.all();

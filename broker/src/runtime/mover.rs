@@ -1,8 +1,9 @@
 //! Moves logs from one directory to another while they are in use (AlterReplicaLogDirs).
 //!
 //! One thread for all moves, which take turns piece by piece; it waits for the disk, and for its own limit
-//! (`replica.alter.log.dirs.io.max.bytes.per.second`). It begins with what an earlier process has left. Before a copy
-//! takes the place of its log the metadata say so: whatever a crash leaves, they name the right one of two.
+//! (`replica.alter.log.dirs.io.max.bytes.per.second`). It starts with what an earlier process has left, and a move has begun,
+//! in a directory of its own, before the one who asks for it gets an answer. Before a copy takes the place of its log the
+//! metadata say so: whatever a crash leaves, they name the right one of two.
 
 mod moves;
 
@@ -12,9 +13,9 @@ use crate::{
     log_store::{Assignment, Directory, Home, Occasion, new_id},
     partitions::Partition,
 };
-use moves::CopyView;
-pub(crate) use moves::{Move, Moves};
-use ottla_storage::{CopyError, FutureLog, LogDir, PromoteError, Throttle, copy_some, cut_to};
+pub(crate) use moves::{Begin, Move, Moves};
+use moves::{CopyView, Pause};
+use ottla_storage::{CopyError, FutureLog, PromoteError, Throttle, copy_some, cut_to};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Weak},
@@ -126,22 +127,58 @@ impl Mover {
         loop {
             let Some(broker) = self.broker.upgrade() else { return };
             let Some(asked) = broker.moves.wait() else { return };
-            self.drop_unwanted(&asked);
+            self.begin_all(&broker, &asked);
             let mut has_moved = false;
             for (name, asked) in asked {
+                if !broker.moves.is_asked(&name, &asked) {
+                    continue;
+                }
                 match self.step(&broker, &name, &asked) {
                     Ok(bytes) => {
                         has_moved |= bytes > 0;
                         let pause = self.pause_after(&broker, bytes as u64);
-                        if broker.moves.pause(pause) {
+                        if self.has_stopped_within(&broker, pause) {
                             return;
                         }
                     }
                     Err(failure) => self.give_up(&broker, &name, &asked, failure),
                 }
             }
-            if !has_moved && broker.moves.pause(PAUSE) {
+            if !has_moved && self.has_stopped_within(&broker, PAUSE) {
                 return;
+            }
+        }
+    }
+
+    /// Waits so long; what is asked for meanwhile begins at once. True when the broker stops.
+    fn has_stopped_within(&mut self, broker: &Broker, duration: Duration) -> bool {
+        let end = Instant::now() + duration;
+        loop {
+            match broker.moves.pause(end) {
+                Pause::Over => return false,
+                Pause::Stopped => return true,
+                Pause::News(asked) => self.begin_all(broker, &asked),
+            }
+        }
+    }
+
+    /// Begins the copies that are not begun yet. With its directory a move is on disk: another process goes on with it.
+    fn begin_all(&mut self, broker: &Broker, asked: &BTreeMap<moves::Name, Move>) {
+        self.drop_unwanted(asked);
+        for (name, asked) in asked {
+            if let Some(copy) = self.copies.get_mut(name) {
+                // Perhaps one that was called off and is wanted again.
+                copy.view = asked.view.clone();
+                copy.view.note(copy.future.log());
+                asked.view.tell(Begin::Done);
+                continue;
+            }
+            match begin(asked) {
+                Ok(copy) => {
+                    self.copies.insert(*name, copy);
+                    asked.view.tell(Begin::Done);
+                }
+                Err(failure) => self.give_up(broker, name, asked, failure),
             }
         }
     }
@@ -162,11 +199,8 @@ impl Mover {
         if asked.partition.is_gone() || home.dir.is_offline() {
             return Err(Failure::Over);
         }
-        let dir = asked.target.in_use().ok_or(Failure::Over)?;
-        if !self.copies.contains_key(name) {
-            let copy = begin(dir, asked, &home)?;
-            self.copies.insert(*name, copy);
-        }
+        asked.target.in_use().ok_or(Failure::Over)?;
+        // One that could not begin has none.
         let Some(copy) = self.copies.get_mut(name) else {
             return Ok(0);
         };
@@ -264,6 +298,7 @@ impl Mover {
             Failure::Over => {}
         }
         broker.moves.end(name, asked);
+        asked.view.tell(Begin::Failed);
         if let Some(copy) = self.copies.remove(name) {
             remove(copy);
         }
@@ -286,8 +321,13 @@ impl Mover {
 }
 
 /// Opens the copy, and cuts off what an earlier process has copied and the log has lost.
-fn begin(dir: &LogDir, asked: &Move, home: &Home) -> Result<Copy, Failure> {
+fn begin(asked: &Move) -> Result<Copy, Failure> {
     let partition = &asked.partition;
+    let home = partition.home();
+    if partition.is_gone() || home.dir.is_offline() {
+        return Err(Failure::Over);
+    }
+    let dir = asked.target.in_use().ok_or(Failure::Over)?;
     let resumed = asked.view.take_resumed();
     let found = resumed.as_deref().ok_or_else(new_id);
     let config = home.log.config();

@@ -1,4 +1,4 @@
-//! Writes how the error codes of a message are visited, at whatever depth they stand.
+//! Writes how the error codes of a message are visited and set, at whatever depth they stand.
 
 use super::{Context, names::identifier, put};
 use crate::parse::{Field, Structure, Type};
@@ -36,6 +36,28 @@ pub(super) fn emit_errors(out: &mut String, context: &Context<'_>, structure: &S
             (Type::Struct(_), None) => put!(out, "{name}.errors(visit);"),
             (Type::Struct(_), Some(_)) => put!(out, "if let Some(value) = &{name} {{ value.errors(visit); }}"),
             _ => put!(out, "if {name} != 0 {{ visit({name}); }}"),
+        }
+    }
+    put!(out, "}}");
+    emit_failure(out, context, structure);
+}
+
+fn emit_failure(out: &mut String, context: &Context<'_>, structure: &Structure) {
+    put!(out, "#[allow(clippy::all)]");
+    put!(out, "pub(crate) fn set_failed(&mut self, code: i16) {{");
+    for field in structure.fields.iter().filter(|field| is_visited(context, field)) {
+        let name = format!("self.{}", identifier(&field.name));
+        match (&field.kind, field.nullable) {
+            (Type::Array(_), None) => put!(out, "for item in &mut {name} {{ item.set_failed(code); }}"),
+            (Type::Array(_), Some(_)) => {
+                put!(
+                    out,
+                    "for item in {name}.iter_mut().flatten() {{ item.set_failed(code); }}"
+                );
+            }
+            (Type::Struct(_), None) => put!(out, "{name}.set_failed(code);"),
+            (Type::Struct(_), Some(_)) => put!(out, "if let Some(value) = &mut {name} {{ value.set_failed(code); }}"),
+            _ => put!(out, "if {name} == 0 {{ {name} = code; }}"),
         }
     }
     put!(out, "}}");

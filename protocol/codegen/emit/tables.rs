@@ -143,6 +143,21 @@ pub(super) fn emit_metadata_records(out: &mut String, schemas: &[Schema]) {
             record.name.trim_end_matches("Record")
         );
     }
+    put!(
+        out,
+        "}} }}\n/// The record as Apache Kafka's JSON converters render it.\n#[cfg(feature = \"json\")]"
+    );
+    put!(
+        out,
+        "pub fn to_json(&self, version: i16) -> serde_json::Value {{ match self {{"
+    );
+    for record in &records {
+        put!(
+            out,
+            "Self::{}(record) => record.to_json(version),",
+            record.name.trim_end_matches("Record")
+        );
+    }
     put!(out, "}} }} }}");
     for record in &records {
         let variant = record.name.trim_end_matches("Record");

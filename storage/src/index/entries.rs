@@ -19,17 +19,25 @@ const BLOCK_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Entries<const WIDTH: usize> {
     slot: FileSlot,
-    state: RwLock<State>,
+    state: RwLock<State<WIDTH>>,
     /// How often the file was searched.
     searches: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct State<const WIDTH: usize> {
     /// Entries in the file.
     written: usize,
     /// Entries after those, not yet in the file.
     pending: Vec<u8>,
+    /// The last entry, once it was added or looked at: who appends asks for it each time.
+    last: Option<[u8; WIDTH]>,
+}
+
+impl<const WIDTH: usize> State<WIDTH> {
+    fn count(&self) -> usize {
+        self.written + self.pending.len() / WIDTH
+    }
 }
 
 impl<const WIDTH: usize> Entries<WIDTH> {
@@ -47,6 +55,7 @@ impl<const WIDTH: usize> Entries<WIDTH> {
             state: RwLock::new(State {
                 written,
                 pending: Vec::new(),
+                last: None,
             }),
             searches: AtomicU64::new(0),
         })
@@ -62,14 +71,14 @@ impl<const WIDTH: usize> Entries<WIDTH> {
     }
 
     pub(super) fn count(&self) -> usize {
-        let state = self.state.read();
-        state.written + state.pending.len() / WIDTH
+        self.state.read().count()
     }
 
     /// Adds an entry. When the disk refuses to take those that wait, they go on waiting.
     pub(super) fn push(&self, entry: [u8; WIDTH]) {
         let mut state = self.state.write();
         state.pending.extend_from_slice(&entry);
+        state.last = Some(entry);
         if state.pending.len() >= PENDING_BYTES
             && let Err(error) = self.write_pending(&mut state)
         {
@@ -96,10 +105,20 @@ impl<const WIDTH: usize> Entries<WIDTH> {
     }
 
     pub(super) fn last(&self) -> io::Result<Option<[u8; WIDTH]>> {
-        match self.count() {
-            0 => Ok(None),
-            count => self.entry(count - 1).map(Some),
+        let (count, known) = {
+            let state = self.state.read();
+            (state.count(), state.last)
+        };
+        if count == 0 || known.is_some() {
+            return Ok(known);
         }
+        let last = self.entry(count - 1)?;
+        let mut state = self.state.write();
+        // Others may have added or cut meanwhile.
+        if state.last.is_none() && state.count() == count {
+            state.last = Some(last);
+        }
+        Ok(Some(last))
     }
 
     /// How many entries, from the first, satisfy `is_before`, which must be true up to some entry and then false.
@@ -216,6 +235,7 @@ impl<const WIDTH: usize> Entries<WIDTH> {
     /// Keeps the first `count` entries.
     pub(super) fn truncate(&self, count: usize) -> io::Result<()> {
         let mut state = self.state.write();
+        state.last = None;
         if let Some(kept) = count.checked_sub(state.written) {
             state.pending.truncate(kept * WIDTH);
             return Ok(());
@@ -269,7 +289,7 @@ impl<const WIDTH: usize> Entries<WIDTH> {
         self.slot.retire();
     }
 
-    fn write_pending(&self, state: &mut State) -> io::Result<()> {
+    fn write_pending(&self, state: &mut State<WIDTH>) -> io::Result<()> {
         if state.pending.is_empty() {
             return Ok(());
         }
@@ -283,4 +303,38 @@ impl<const WIDTH: usize> Entries<WIDTH> {
 
 fn fixed<const WIDTH: usize>(bytes: &[u8]) -> io::Result<[u8; WIDTH]> {
     bytes.try_into().map_err(|_| io::ErrorKind::UnexpectedEof.into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::testing::scratch;
+
+    #[test]
+    fn the_last_entry_is_not_read_again_each_time_and_follows_every_change() {
+        let scratch = scratch("entries");
+        let path = scratch.path().join("index");
+        let open = || Entries::<2>::open(Arc::new(RealDisk::new()), path.clone()).unwrap();
+        let entries = open();
+        assert_eq!(entries.last().unwrap(), None);
+        for entry in 1..=3 {
+            entries.push([0, entry]);
+            assert_eq!(entries.last().unwrap(), Some([0, entry]));
+        }
+        entries.flush().unwrap();
+        entries.truncate(2).unwrap();
+        assert_eq!(entries.last().unwrap(), Some([0, 2]));
+        entries.truncate(0).unwrap();
+        assert_eq!(entries.last().unwrap(), None);
+        entries.push([0, 4]);
+        entries.flush().unwrap();
+
+        let entries = open();
+        assert_eq!(entries.last().unwrap(), Some([0, 4]));
+        entries.close();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(entries.last().unwrap(), Some([0, 4]), "without the file");
+    }
 }

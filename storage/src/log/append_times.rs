@@ -23,7 +23,7 @@ struct Span {
 }
 
 /// The spans, by offset and by time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct AppendTimes(Vec<Span>);
 
 impl AppendTimes {

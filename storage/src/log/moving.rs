@@ -1,13 +1,14 @@
 //! Copying a log into another directory while it is in use, and giving it over to the copy.
 //!
 //! A copy has the same batches at the same offsets. What it lacks of the log's state, producers whose batches are gone
-//! and those that wait for their coordinator's word, comes with the last step, in which nothing is appended, cut or
-//! compacted.
+//! and those that wait for their coordinator's word, and when records were appended, comes with the last step, in which nothing is
+//! appended, cut or compacted.
 
 use std::sync::atomic::Ordering;
 
 use ottla_protocol::ids::{LeaderEpoch, Offset, TimestampMs};
 
+use super::append_times::AppendTimes;
 use super::{Append, AppendError, Log, ReadError, TruncateError};
 use crate::producer_state::verification::{TransactionCheck, Verifications};
 use crate::producer_state::{AppendOrigin, snapshot};
@@ -106,28 +107,39 @@ pub fn cut_to(source: &Log, target: &Log, now_ms: TimestampMs) -> Result<(), Tru
     Ok(())
 }
 
+/// What a log knows that stands in none of its files.
+#[derive(Clone, Copy)]
+pub(crate) struct Unwritten<'a> {
+    verifications: &'a Verifications,
+    append_times: &'a AppendTimes,
+}
+
 impl Log {
     /// Has `take_over` do the last step while nothing is appended, cut or compacted here; reads go on. It gets the
-    /// producers as a snapshot, and who of them waits. If it succeeds, this log takes no changes any more.
+    /// producers as a snapshot, and what no file has. If it succeeds, this log takes no changes any more.
     ///
     /// # Errors
     /// Those of `take_over`: the log goes on.
-    pub(crate) fn hand_over<T, E>(
-        &self,
-        take_over: impl FnOnce(&[u8], &Verifications) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub(crate) fn hand_over<T, E>(&self, take_over: impl FnOnce(&[u8], Unwritten<'_>) -> Result<T, E>) -> Result<T, E> {
         let _compacting = self.compacting.lock();
         let _round = self.syncing.lock();
         let _sealing = self.sealing.lock();
         let appender = self.appender.lock();
         let snapshot = snapshot::encode(&appender.producers);
-        let taken = take_over(&snapshot, appender.producers.verifications())?;
+        let unwritten = Unwritten {
+            verifications: appender.producers.verifications(),
+            append_times: &appender.append_times,
+        };
+        let taken = take_over(&snapshot, unwritten)?;
         self.is_closed.store(true, Ordering::Release);
         Ok(taken)
     }
 
-    /// Has the producers wait here that waited in the log that this one takes the place of.
-    pub(crate) fn adopt_verifications(&self, verifications: &Verifications) {
-        self.appender.lock().producers.adopt(verifications.clone());
+    /// Goes on with what the log had in memory that this one takes the place of: the producers that waited wait here, and
+    /// the records were appended when they were, not when they were copied.
+    pub(crate) fn adopt(&self, unwritten: Unwritten<'_>) {
+        let mut appender = self.appender.lock();
+        appender.producers.adopt(unwritten.verifications.clone());
+        appender.append_times = unwritten.append_times.clone();
     }
 }

@@ -144,14 +144,14 @@ impl LogDir {
         }
         copy_most(source, &future.log, now_ms)?;
         self.note_future(partition, &future, source)?;
-        source.hand_over(|producers, verifications| {
+        source.hand_over(|producers, unwritten| {
             while copy_some(source, &future.log, LAST_BYTES, now_ms)? > 0 {}
             let (found, expected) = (future.log.log_end_offset(), source.log_end_offset());
             if found != expected {
                 return Err(PromoteError::Incomplete { found, expected });
             }
             let log = self.rename_future(partition, future, source, (topic_id, producers), now_ms)?;
-            log.adopt_verifications(verifications);
+            log.adopt(unwritten);
             // Whoever reads the old log and misses its files finds this one.
             install(log);
             Ok(source_dir.rename_to_deleted(partition, source, unique))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Apache's DumpLogSegments 4.4.0 over every file that the broker leaves behind after load, a restart and a clean stop;
-# then over damaged copies, where it has to complain: otherwise its silence would mean nothing.
+# then over damaged copies, where it has to complain: otherwise its silence would mean nothing. And what it makes of the
+# records of Kafka's own topics is what `ottla log dump` makes of them.
 #   run.sh           as a client of tests/clients/run
 #   run.sh DIR [KIND...]   looks at this data directory only; files of these kinds (.log, .txnindex, ...) must be there
 # $BROKER.allow: patterns of complaints that are not held against this broker, each with its reason.
@@ -31,6 +32,21 @@ if [ "${BROKER:-}" = ottla ]; then
   (cd "$tests/.." && cargo run --quiet -p ottla-storage --example write_log -- "$WORK/written")
   rc=0; dump check "$WORK/written" .log .index .timeindex .snapshot .txnindex || rc=$?
   verdict "$rc" 'logs with transactions, retained and compacted, are clean'
+fi
+
+# decoded NAME DECODER FILE...: what both tools print of the records in these files.
+decoded() {
+  local name=$1 decoder=$2; shift 2
+  java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$lib/log4j2.properties" -cp "$path" \
+    org.apache.kafka.tools.DumpLogSegments "--$decoder" --files "$(IFS=,; echo "$*")" > "$WORK/apache.dump"
+  "$ottla" log dump --json "$@" > "$WORK/ottla.dump"
+  rc=0; python3 "$here/same.py" "$WORK/apache.dump" "$WORK/ottla.dump" || rc=$?
+  verdict "$rc" "$name are decoded as Apache does it"
+}
+ottla=${OTTLA_BIN:-$tests/../target/release/ottla}
+if [ "${BROKER:-}" = ottla ]; then
+  decoded 'groups and offsets' offsets-decoder "$BROKER_DIR"/data/__consumer_offsets-*/*.log
+  decoded 'metadata' cluster-metadata-decoder "$BROKER_DIR"/data/__cluster_metadata-0/*.log
 fi
 
 # damaged NAME FILE COMMAND...: the command damages FILE in a copy of the directory; that must be found.

@@ -38,14 +38,6 @@ pub(super) fn decode(record: &CoordinatorRecord) -> Result<Record, ApplyError> {
     ))
 }
 
-/// What a record of `__transaction_state` says, for a person to read.
-///
-/// # Errors
-/// It cannot be understood.
-pub fn describe_transaction_record(record: &CoordinatorRecord) -> Result<String, ApplyError> {
-    Ok(format!("{:?}", decode(record)?))
-}
-
 /// The record of `transaction`, where `transaction.version` is `version`.
 pub(super) fn transaction(id: &Str, transaction: &Transaction, version: i8) -> CoordinatorRecord {
     let version = i16::from(version > 0);

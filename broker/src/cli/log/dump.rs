@@ -1,17 +1,15 @@
 //! `ottla log dump`.
 
-use super::{Dump, line::Line};
+use super::{
+    Dump,
+    decoded::{self, Decoded},
+    line::Line,
+};
 use anyhow::{Context, bail};
-use ottla_coordinator::{CoordinatorRecord, describe_record, describe_transaction_record};
 use ottla_protocol::{
     ids::Offset,
-    messages::MetadataRecord,
-    records::{
-        BatchHeader, ControlType, EndTransactionMarker, Record, TimestampType, batch::HEADER_BYTES,
-        compression::decompress, record::records,
-    },
+    records::{BatchHeader, Record, TimestampType, batch::HEADER_BYTES, compression::decompress, record::records},
 };
-use ottla_replication::quorum::ControlRecord;
 use ottla_storage::inspect::{BatchAt, BatchFile, IndexEntry, IndexKind, index_entries, producers};
 use std::{
     io::{BufWriter, Write},
@@ -141,14 +139,7 @@ impl<W: Write> Output<W> {
                 TimestampType::CreateTime => line.plain("timestamp", record.timestamp(header.base_timestamp)),
                 TimestampType::LogAppendTime => line.plain("timestamp", header.max_timestamp),
             };
-            let decoded = match header.attributes.is_control() {
-                true => Some(control(&record)),
-                false => decoded(contents, &record),
-            };
-            let mut line = match decoded {
-                Some(text) => line.text("content", &text),
-                None => line.bytes("key", record.key).bytes("value", record.value),
-            };
+            let mut line = content(line, contents, &record, header.attributes.is_control());
             for header in record.headers {
                 line = line.bytes(&format!("header {}", String::from_utf8_lossy(header.key)), header.value);
             }
@@ -233,38 +224,20 @@ fn contents(path: &Path) -> Contents {
     }
 }
 
-fn decoded(contents: Contents, record: &Record<'_>) -> Option<String> {
-    let copy = |bytes: &[u8]| bytes.to_vec().into();
-    match contents {
-        Contents::Other => None,
-        Contents::Metadata => {
-            let decoded = MetadataRecord::from_value(copy(record.value?));
-            Some(decoded.map_or_else(|error| error.to_string(), |record| format!("{record:?}")))
-        }
-        Contents::Groups | Contents::Transactions => {
-            let record = CoordinatorRecord {
-                key: copy(record.key?),
-                value: record.value.map(copy),
-            };
-            let described = match contents {
-                Contents::Transactions => describe_transaction_record(&record),
-                _ => describe_record(&record),
-            };
-            Some(described.unwrap_or_else(|error| error.to_string()))
-        }
-    }
-}
-
-fn control(record: &Record<'_>) -> String {
-    match EndTransactionMarker::parse(record.key, record.value) {
-        Ok(Some(marker)) => return format!("{marker:?}"),
-        Ok(None) => {}
-        Err(error) => return error.to_string(),
-    }
-    let value = record.value.unwrap_or_default().to_vec();
-    match ControlRecord::parse(record.key, value.into()) {
-        Ok(Some(record)) => format!("{record:?}"),
-        Ok(None) => format!("{:?}", ControlType::parse_key(record.key)),
-        Err(error) => error.to_string(),
+/// Adds what the record says. What cannot be decoded is shown as it is, with the reason.
+fn content(line: Line, contents: Contents, record: &Record<'_>, is_control: bool) -> Line {
+    let raw = (record.key, record.value);
+    let as_it_is = |line: Line| line.bytes("key", record.key).bytes("value", record.value);
+    let pair = |Decoded { key, value }| vec![("key", key), ("value", value)];
+    let decoded = match contents {
+        _ if is_control => decoded::control(raw).map(|control| vec![("control", control)]),
+        Contents::Other => return as_it_is(line),
+        Contents::Metadata => decoded::metadata(raw).map(|value| vec![("value", value)]),
+        Contents::Groups => decoded::group(raw).map(pair),
+        Contents::Transactions => decoded::transaction(raw).map(pair),
+    };
+    match decoded {
+        Ok(fields) => fields.iter().fold(line, |line, (name, value)| line.json(name, value)),
+        Err(error) => as_it_is(line.text("error", &error.to_string())),
     }
 }

@@ -56,6 +56,11 @@ impl Line {
         }
     }
 
+    /// Adds what is JSON already.
+    pub(super) fn json(self, name: &str, value: &serde_json::Value) -> Self {
+        self.plain(name, value)
+    }
+
     /// Adds a field where there is a value.
     pub(super) fn maybe(self, name: &str, value: Option<impl Display>) -> Self {
         match value {
@@ -113,6 +118,7 @@ mod tests {
             .bytes("key", Some(b"a\"\n"))
             .bytes("value", Some(&[0xff, 0]))
             .bytes("none", None)
+            .json("json", &serde_json::json!({ "a": [1, null] }))
             .finish()
     }
 
@@ -120,8 +126,11 @@ mod tests {
     fn a_line_is_read_by_people_or_programs() {
         assert_eq!(
             line(true),
-            r#"{"kind":"record","offset":7,"key":"a\"\n","value":"0xff00","none":null}"#
+            r#"{"kind":"record","offset":7,"key":"a\"\n","value":"0xff00","none":null,"json":{"a":[1,null]}}"#
         );
-        assert_eq!(line(false), r#"record  offset 7  key a\"\n  value 0xff00  none null"#);
+        assert_eq!(
+            line(false),
+            r#"record  offset 7  key a\"\n  value 0xff00  none null  json {"a":[1,null]}"#
+        );
     }
 }

@@ -11,15 +11,26 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
+use tokio::sync::watch;
 
 /// A partition, by topic id and index.
 pub(super) type Name = ([u8; 16], i32);
 
+/// Whether a move is on disk, so that it goes on whatever happens to the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Begin {
+    #[default]
+    Awaited,
+    Done,
+    Failed,
+}
+
 /// How far a copy is.
 #[derive(Debug, Default)]
 pub(crate) struct CopyView {
+    begin: watch::Sender<Begin>,
     end_offset: AtomicI64,
     size_bytes: AtomicI64,
     /// A copy of an earlier process, to go on with.
@@ -31,6 +42,17 @@ impl CopyView {
         self.end_offset.store(copy.log_end_offset(), Ordering::Relaxed);
         let size_bytes = i64::try_from(copy.size_bytes()).unwrap_or(i64::MAX);
         self.size_bytes.store(size_bytes, Ordering::Relaxed);
+    }
+
+    /// The copy has been begun, or there will be none.
+    pub(super) fn tell(&self, begin: Begin) {
+        self.begin.send_if_modified(|told| match told {
+            Begin::Awaited => {
+                *told = begin;
+                true
+            }
+            _ => false,
+        });
     }
 
     pub(super) fn take_resumed(&self) -> Option<PathBuf> {
@@ -56,9 +78,20 @@ pub(crate) struct Move {
     pub(crate) view: Arc<CopyView>,
 }
 
+/// Why the thread waits no longer.
+pub(super) enum Pause {
+    Over,
+    /// Moves were asked for or called off: those that are wanted now.
+    News(BTreeMap<Name, Move>),
+    /// The broker stops.
+    Stopped,
+}
+
 #[derive(Default)]
 struct State {
     asked: BTreeMap<Name, Move>,
+    /// A move was asked for that the thread has not heard of.
+    has_news: bool,
     has_stopped: bool,
 }
 
@@ -76,22 +109,27 @@ fn name(partition: &Partition) -> Name {
 
 impl Moves {
     /// The log is to lie in `target`. Where it lies there already a move elsewhere is called off; another target takes
-    /// the place of the one before.
-    pub(crate) fn ask(&self, partition: &Arc<Partition>, target: &Arc<Directory>) {
+    /// the place of the one before. Returns where to hear that the move has begun, if there is one.
+    pub(crate) fn ask(&self, partition: &Arc<Partition>, target: &Arc<Directory>) -> Option<watch::Receiver<Begin>> {
         let mut state = self.state.lock();
         let name = name(partition);
         let asked = state.asked.get(&name);
-        if asked.is_some_and(|asked| Arc::ptr_eq(&asked.target, target)) {
-            return;
+        if let Some(asked) = asked.filter(|asked| Arc::ptr_eq(&asked.target, target)) {
+            return Some(asked.view.begin.subscribe());
         }
         state.asked.remove(&name);
         // Looked at under the lock: a move that ends now has either put the log elsewhere or is not asked for any more.
         let is_there = Arc::ptr_eq(&partition.home().dir, target);
         partition.set_moving(!is_there);
-        if !is_there {
-            state.asked.insert(name, Self::new_move(partition, target, None));
-        }
+        let begin = (!is_there).then(|| {
+            let asked = Self::new_move(partition, target, None);
+            let begin = asked.view.begin.subscribe();
+            state.asked.insert(name, asked);
+            begin
+        });
+        state.has_news = true;
         self.news.notify_all();
+        begin
     }
 
     fn new_move(partition: &Arc<Partition>, target: &Arc<Directory>, resumed: Option<PathBuf>) -> Move {
@@ -123,26 +161,35 @@ impl Moves {
         self.state.lock().asked.values().cloned().collect()
     }
 
-    /// Waits until a move is wanted; `None` when the broker stops.
+    /// Waits until a move is wanted, or one was called off; `None` when the broker stops.
     pub(super) fn wait(&self) -> Option<BTreeMap<Name, Move>> {
         let mut state = self.state.lock();
         loop {
             if state.has_stopped {
                 return None;
             }
-            if !state.asked.is_empty() {
+            let has_news = std::mem::take(&mut state.has_news);
+            if has_news || !state.asked.is_empty() {
                 return Some(state.asked.clone());
             }
             self.news.wait(&mut state);
         }
     }
 
-    /// Waits so long. True when the broker stops.
-    pub(super) fn pause(&self, duration: Duration) -> bool {
+    /// Waits until then.
+    pub(super) fn pause(&self, end: Instant) -> Pause {
         let mut state = self.state.lock();
-        let end = Instant::now() + duration;
-        while !state.has_stopped && !duration.is_zero() && !self.news.wait_until(&mut state, end).timed_out() {}
-        state.has_stopped
+        loop {
+            if state.has_stopped {
+                return Pause::Stopped;
+            }
+            if std::mem::take(&mut state.has_news) {
+                return Pause::News(state.asked.clone());
+            }
+            if Instant::now() >= end || self.news.wait_until(&mut state, end).timed_out() {
+                return Pause::Over;
+            }
+        }
     }
 
     /// Whether this very move is wanted still.

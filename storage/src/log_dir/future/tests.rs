@@ -6,7 +6,7 @@ use ottla_protocol::records::{BatchBuilder, NewRecord};
 
 use super::*;
 use crate::disk::RealDisk;
-use crate::log::{Append, AppendError, cut_to};
+use crate::log::{Append, AppendError, AppendTime, AppendTimeSource, cut_to};
 use crate::producer_state::AppendOrigin;
 use crate::producer_state::verification::{TransactionCheck, VerificationRequest};
 use crate::testing::{Scratch, scratch};
@@ -116,6 +116,38 @@ fn seen(log: &Log) -> (Vec<u8>, String) {
         bytes_of(log),
         format!("{offsets:?} {:?} {:?}", log.epochs(), log.producers()),
     )
+}
+
+#[test]
+fn a_moved_log_knows_when_its_records_were_appended() {
+    let setting = setting();
+    let append_at = |now_ms| {
+        let mut builder = BatchBuilder::new();
+        builder.append(&NewRecord::of(1_000, b"key", b"value"));
+        let appended = setting.source.append(Append {
+            batches: &builder.build(),
+            leader_epoch: LeaderEpoch(0),
+            origin: AppendOrigin::Client,
+            now_ms,
+            log_append_time: None,
+            transaction: TransactionCheck::Skipped,
+        });
+        appended.unwrap();
+    };
+    append_at(5_000);
+    let future = setting.begin();
+    setting.copy_all(&future);
+    append_at(70_000);
+    let moved = setting.promote(future);
+    let appended = |offset| {
+        let unread = moved.first_unread(offset, 2, 900_000).unwrap();
+        unread.and_then(|unread| unread.appended)
+    };
+    let seen = |at_ms| {
+        let source = AppendTimeSource::Seen;
+        Some(AppendTime { at_ms, source })
+    };
+    assert_eq!([appended(0), appended(1)], [seen(5_000), seen(70_000)]);
 }
 
 #[test]
