@@ -27,8 +27,12 @@ const DEFAULT_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
 /// The node id without any configuration.
 const DEFAULT_NODE_ID: i64 = 1;
 
-/// Keys that Kafka does not have. They are read from the file and the overrides, and are in no answer to Kafka's clients.
-const OWN_KEYS: [&str; 1] = [http::HTTP_LISTENER];
+/// Keys that are read from the file and the overrides, and are in no answer to Kafka's clients: one that Kafka does not have,
+/// and one that it hides.
+const HIDDEN_KEYS: [&str; 2] = [http::HTTP_LISTENER, UNSTABLE_VERSIONS];
+
+/// Whether clients are offered versions of APIs that Kafka may still change; its tests use them.
+const UNSTABLE_VERSIONS: &str = "unstable.api.versions.enable";
 
 /// The configuration of a broker, fixed at start.
 #[derive(Clone, Debug)]
@@ -55,6 +59,8 @@ pub struct BrokerConfig {
     pub(crate) described_partitions_max: i32,
     pub(crate) fetch_max_bytes: usize,
     pub(crate) fetch_session_slots: usize,
+    /// `unstable.api.versions.enable`.
+    pub(crate) has_unstable_versions: bool,
 }
 
 /// Why the broker does not start with these settings.
@@ -164,6 +170,7 @@ impl BrokerConfig {
                 .unwrap_or(i32::MAX),
             fetch_max_bytes: size("fetch.max.bytes"),
             fetch_session_slots: size("max.incremental.fetch.session.cache.slots"),
+            has_unstable_versions: has_unstable_versions(&file)?,
             file,
         })
     }
@@ -213,13 +220,23 @@ fn check(properties: &[Property]) -> Result<Vec<String>, ConfigError> {
         let origin = &property.origin;
         let key = &property.key;
         match (checked, honoured(key)) {
-            (None, _) if OWN_KEYS.contains(&key.as_str()) => {}
+            (None, _) if HIDDEN_KEYS.contains(&key.as_str()) => {}
             (None, _) => warnings.push(format!("{origin}: {key} is not a known key; it has no effect")),
             (Some(_), Honoured::No(reason)) => warnings.push(format!("{origin}: {key} has no effect: {reason}")),
             (Some(_), Honoured::Yes) => {}
         }
     }
     Ok(warnings)
+}
+
+fn has_unstable_versions(values: &ConfigValues) -> Result<bool, ConfigError> {
+    let text = values
+        .get(UNSTABLE_VERSIONS)
+        .map_or("false", |text| text.as_str().trim());
+    text.to_ascii_lowercase().parse().map_err(|_| ConfigError::Unusable {
+        key: UNSTABLE_VERSIONS,
+        reason: format!("{text} is neither true nor false"),
+    })
 }
 
 /// This process is broker and controller, and the only one: what says otherwise would start a second cluster beside
@@ -359,5 +376,14 @@ mod tests {
     fn unknown_keys_and_keys_without_effect_warn() {
         let (_, warnings) = load(&["no.such.key=1", "zookeeper.connect=x", "num.io.threads=9"]).expect("allowed");
         assert_eq!(warnings.len(), 3, "{warnings:?}");
+    }
+
+    #[test]
+    fn unstable_versions_are_offered_only_if_that_is_asked_for() {
+        let has =
+            |settings: &[&str]| load(settings).map(|(config, warnings)| (config.has_unstable_versions, warnings.len()));
+        assert_eq!(has(&[]).expect("allowed"), (false, 0));
+        assert_eq!(has(&["unstable.api.versions.enable=true"]).expect("allowed"), (true, 0));
+        assert!(has(&["unstable.api.versions.enable=maybe"]).is_err());
     }
 }

@@ -108,7 +108,7 @@ macro_rules! sweep_all {
 
 #[test]
 fn every_api_answers_in_every_version_or_closes_the_connection() -> Outcome {
-    with_broker("sweep", &[], |broker, client| {
+    with_broker("sweep", &["unstable.api.versions.enable=true"], |broker, client| {
         sweep_all!(
             broker, client,
             ProduceRequest FetchRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest

@@ -2,7 +2,7 @@
 //! what of that a kill leaves.
 
 use ottla_protocol::{
-    ErrorCode,
+    ErrorCode, Request,
     messages::{
         AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, DeleteTopicsRequest,
         DescribeTransactionsRequest, EndTxnRequest, EndTxnResponse, FindCoordinatorRequest, InitProducerIdRequest,
@@ -117,6 +117,72 @@ fn describe(client: &mut Client, id: &str) -> ottla_tests::Result<TransactionSta
 
 fn becomes(client: &mut Client, id: &str, wanted: &str) -> ottla_tests::Result<()> {
     eventually(|| Ok(describe(client, id)?.transaction_state == wanted))
+}
+
+/// The answers of Apache Kafka 4.4.0 without `transaction.two.phase.commit.enable`.
+#[test]
+fn two_phase_commit_is_refused_where_its_version_is_served_at_all() -> ottla_tests::Result<()> {
+    let scratch = Scratch::new("two-phase");
+    let (broker, mut client) = start(&scratch, "two", &["unstable.api.versions.enable=true"])?;
+    let largest = |client: &mut Client| -> ottla_tests::Result<i16> {
+        let apis = client.api_versions()?.api_keys.into_iter();
+        let own = apis.filter(|api| api.api_key == InitProducerIdRequest::KEY as i16);
+        Ok(own.map(|api| api.max_version).max().unwrap_or(-1))
+    };
+    assert_eq!(largest(&mut client)?, 6);
+    let mut ask = |id: Option<&str>, epoch, enable2_pc, keep_prepared_txn| {
+        let request = InitProducerIdRequest {
+            transactional_id: id.map(Into::into),
+            transaction_timeout_ms: 60_000,
+            producer_epoch: epoch,
+            enable2_pc,
+            keep_prepared_txn,
+            ..Default::default()
+        };
+        let mut answer = InitProducerIdResponse::default();
+        eventually(|| {
+            answer = client.call(&request, 6)?;
+            Ok(!code(answer.error_code).is_retriable())
+        })?;
+        let ongoing = (answer.ongoing_txn_producer_id, answer.ongoing_txn_producer_epoch);
+        assert_eq!(ongoing, (-1, -1));
+        Ok::<_, anyhow::Error>(code(answer.error_code))
+    };
+    for (id, epoch, enables, keeps, expected) in [
+        (Some("two"), -1, false, false, ErrorCode::None),
+        (
+            Some("two"),
+            -1,
+            true,
+            false,
+            ErrorCode::TransactionalIdAuthorizationFailed,
+        ),
+        (Some("two"), -1, false, true, ErrorCode::UnsupportedVersion),
+        (
+            Some("two"),
+            -1,
+            true,
+            true,
+            ErrorCode::TransactionalIdAuthorizationFailed,
+        ),
+        (Some("two"), 1, true, true, ErrorCode::InvalidRequest),
+        (Some(""), -1, true, true, ErrorCode::InvalidRequest),
+        // Without a transaction there is nothing to prepare.
+        (None, -1, true, true, ErrorCode::None),
+    ] {
+        assert_eq!(
+            ask(id, epoch, enables, keeps)?,
+            expected,
+            "{id:?} {epoch} {enables} {keeps}"
+        );
+    }
+    drop(broker);
+    let scratch = Scratch::new("one-phase");
+    let (_broker, mut client) = start(&scratch, "one", &[])?;
+    assert_eq!(largest(&mut client)?, 5);
+    client.send(&InitProducerIdRequest::default(), 6)?;
+    assert!(client.is_closed_in_silence()?);
+    Ok(())
 }
 
 #[test]

@@ -2,12 +2,15 @@
 //! loses answers.
 //!
 //! What is held stands still with all that follows it on its connection, as in a network that is slow; other connections go
-//! on. A request that is held still arrives when its client has gone.
+//! on. A request that is held still arrives when its client has gone, and what the broker answers then can be looked at.
+//!
+//! A client of another kind finds the proxy if the broker advertises its address; clients/late-requests/proxy.rs is the program for that.
 
-use anyhow::ensure;
-use ottla_protocol::ApiKey;
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use ottla_protocol::{ApiKey, Message, Request, frame::split_response};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io::{self, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -38,6 +41,8 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Pass,
+    /// It is kept too: it answers a request of this version that was held, by its number.
+    Keep(usize, i16),
     Hold,
     Swallow,
     Lose,
@@ -50,7 +55,27 @@ struct State {
     /// How many frames have been held so far, and how many of these were let go.
     held: usize,
     released: usize,
+    /// What the requests that were held were answered with, by number; none where the connection to the broker ended.
+    answers: BTreeMap<usize, Option<LateAnswer>>,
     is_over: bool,
+}
+
+/// The answer to a request that was held.
+#[derive(Clone, Debug)]
+pub struct LateAnswer {
+    version: i16,
+    frame: Bytes,
+}
+
+impl LateAnswer {
+    /// The answer, which is one to an `R`.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn to<R: Request>(&self) -> crate::Result<R::Response> {
+        let (_, mut reader) = split_response(self.frame.clone(), R::KEY, self.version)?;
+        Ok(R::Response::decode(&mut reader, self.version)?)
+    }
 }
 
 struct Shared {
@@ -68,7 +93,12 @@ pub struct Proxy {
 impl Proxy {
     /// Starts one in front of a broker.
     pub fn start(broker: SocketAddr) -> crate::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_on(0, broker)
+    }
+
+    /// Starts one on a port of the loopback interface.
+    pub fn start_on(port: u16, broker: SocketAddr) -> crate::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             broker,
@@ -103,18 +133,34 @@ impl Proxy {
     /// # Errors
     /// They do not come.
     pub fn until_held(&self, count: usize) -> crate::Result<()> {
+        self.until("not so many frames are held", |state| {
+            (state.held >= count).then_some(())
+        })
+    }
+
+    /// Waits for what the broker answers to the request that was held as the `number`th, from 1 on.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn answer(&self, number: usize) -> crate::Result<LateAnswer> {
+        let answer = self.until("the request that was held is not answered", |state| {
+            state.answers.get(&number).cloned()
+        })?;
+        answer.context("the broker ended the connection instead")
+    }
+
+    fn until<T>(&self, complaint: &'static str, mut look: impl FnMut(&State) -> Option<T>) -> crate::Result<T> {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.shared.state();
-        while state.held < count {
+        loop {
+            if let Some(found) = look(&state) {
+                return Ok(found);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
-            ensure!(!left.is_zero(), "{} of {count} frames are held", state.held);
-            (state, _) = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner);
+            ensure!(!left.is_zero(), complaint);
+            let waited = self.shared.changed.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        Ok(())
     }
 
     /// Lets go what is held.
@@ -146,13 +192,28 @@ impl Shared {
         Some(state.faults.remove(at).1)
     }
 
-    /// Holds the caller until the release that follows.
-    fn hold(&self) {
+    /// Holds the caller until the release that follows; returns how many have been held.
+    fn hold(&self) -> usize {
         let mut state = self.state();
-        let number = state.held;
         state.held += 1;
+        let number = state.held;
         self.changed.notify_all();
-        while state.released <= number && !state.is_over {
+        while state.released < number && !state.is_over {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        number
+    }
+
+    fn keep(&self, number: usize, answer: Option<LateAnswer>) {
+        self.state().answers.entry(number).or_insert(answer);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the answer to a request that was held: while it is under way its connection is not closed, whatever its
+    /// client did.
+    fn until_kept(&self, number: usize) {
+        let mut state = self.state();
+        while !state.answers.contains_key(&number) && !state.is_over {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -178,6 +239,11 @@ fn connect(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
     });
     thread::spawn(move || {
         let _ = pass_answers(&answering, from_broker, &to_client, &fates);
+        for fate in fates.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            if let Fate::Keep(number, _) = fate {
+                answering.keep(number, None);
+            }
+        }
         let _ = to_client.shutdown(Shutdown::Both);
     });
     Ok(())
@@ -186,20 +252,26 @@ fn connect(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
 fn pass_requests(shared: &Shared, mut client: TcpStream, mut broker: &TcpStream, fates: &Fates) -> io::Result<()> {
     loop {
         let frame = read_frame(&mut client)?;
-        let key = i16::from_be_bytes([frame[4], frame[5]]);
-        let fault = shared.take_fault(key);
-        let coming: &[Fate] = match fault {
-            None | Some(Fault::HoldRequest) => &[Fate::Pass],
-            Some(Fault::HoldAnswer) => &[Fate::Hold],
-            Some(Fault::LoseAnswer) => &[Fate::Lose],
-            Some(Fault::Twice) => &[Fate::Swallow, Fate::Pass],
+        let (key, version) = (number_at(&frame, 4), number_at(&frame, 6));
+        let mut held = None;
+        let coming = match shared.take_fault(key) {
+            None => vec![Fate::Pass],
+            Some(Fault::HoldRequest) => {
+                let number = shared.hold();
+                held = Some(number);
+                vec![Fate::Keep(number, version)]
+            }
+            Some(Fault::HoldAnswer) => vec![Fate::Hold],
+            Some(Fault::LoseAnswer) => vec![Fate::Lose],
+            Some(Fault::Twice) => vec![Fate::Swallow, Fate::Pass],
         };
-        if fault == Some(Fault::HoldRequest) {
-            shared.hold();
-        }
+        let count = coming.len();
         fates.lock().unwrap_or_else(PoisonError::into_inner).extend(coming);
-        for _ in coming {
+        for _ in 0..count {
             broker.write_all(&frame)?;
+        }
+        if let Some(number) = held {
+            shared.until_kept(number);
         }
     }
 }
@@ -210,12 +282,22 @@ fn pass_answers(shared: &Shared, mut broker: TcpStream, mut client: &TcpStream, 
         let fate = fates.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         match fate.ok_or(io::ErrorKind::InvalidData)? {
             Fate::Pass => {}
-            Fate::Hold => shared.hold(),
+            Fate::Keep(number, version) => {
+                let frame = Bytes::copy_from_slice(&frame[4..]);
+                shared.keep(number, Some(LateAnswer { version, frame }));
+            }
+            Fate::Hold => {
+                shared.hold();
+            }
             Fate::Swallow => continue,
             Fate::Lose => return Ok(()),
         }
         client.write_all(&frame)?;
     }
+}
+
+fn number_at(frame: &[u8], at: usize) -> i16 {
+    i16::from_be_bytes([frame[at], frame[at + 1]])
 }
 
 /// A frame with its length.

@@ -34,7 +34,7 @@ pub(super) fn handle(broker: &Arc<Broker>, call: &Call, request: ApiVersionsRequ
     finalized.sort();
     let supported = SUPPORTED_FEATURES.iter();
     ApiVersionsResponse {
-        api_keys: TABLE.iter().map(api_version).collect(),
+        api_keys: api_versions(broker.config.has_unstable_versions),
         supported_features: supported
             .filter(|feature| call.version >= 4 || feature.min > 0)
             .map(|feature| SupportedFeatureKey {
@@ -70,6 +70,15 @@ fn refusal(broker: &Broker, call: &Call, request: &ApiVersionsRequest) -> Option
     let is_other_cluster = request.cluster_id.as_ref().is_some_and(|id| **id != *broker.cluster_id);
     let is_other_node = request.node_id >= 0 && request.node_id != broker.node_id.0;
     (is_other_cluster || is_other_node).then_some(ErrorCode::RebootstrapRequired)
+}
+
+fn api_versions(has_unstable: bool) -> Vec<ApiVersion> {
+    let stable = TABLE.iter().map(|entry| (entry, api_version(entry)));
+    let offered = stable.map(|(entry, stable)| ApiVersion {
+        max_version: entry.unstable.filter(|_| has_unstable).unwrap_or(stable.max_version),
+        ..stable
+    });
+    offered.collect()
 }
 
 fn api_version(entry: &table::Entry) -> ApiVersion {

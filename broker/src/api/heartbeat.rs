@@ -11,21 +11,28 @@ use ottla_protocol::{
 use std::sync::Arc;
 
 pub(super) async fn handle(broker: &Arc<Broker>, _call: &Call, request: HeartbeatRequest) -> HeartbeatResponse {
-    let group = request.group_id.clone();
+    let (group, member, generation) = (
+        request.group_id.clone(),
+        request.member_id.clone(),
+        request.generation_id,
+    );
     if let Err(error) = check_group_id(&group) {
         return answered(error);
     }
     let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
         groups.handle_heartbeat(ticket, &request, now)
     });
-    let error = match decided.await {
-        Ok(Reply::Heartbeat(response)) => return response,
-        Ok(_) => ErrorCode::UnknownServerError,
+    let response = match decided.await {
+        Ok(Reply::Heartbeat(response)) => response,
+        Ok(_) => answered(ErrorCode::UnknownServerError),
         // Sessions begin when loading has ended: nobody is late.
-        Err(ErrorCode::CoordinatorLoadInProgress) => ErrorCode::None,
-        Err(error) => error,
+        Err(ErrorCode::CoordinatorLoadInProgress) => answered(ErrorCode::None),
+        Err(error) => answered(error),
     };
-    answered(error)
+    if response.error_code != ErrorCode::None.code() {
+        tracing::debug!(target: "ottla::groups", group = &*group, member = &*member, generation, error = response.error_code, "Heartbeat");
+    }
+    response
 }
 
 fn answered(error: ErrorCode) -> HeartbeatResponse {

@@ -1,7 +1,8 @@
-//! InitProducerId, key 22, versions 0-5.
+//! InitProducerId, key 22, versions 0-5, and 6 under `unstable.api.versions.enable`.
 //!
 //! v2: flexible. v3: current id and epoch (KIP-360). v4: PRODUCER_FENCED. v5: TRANSACTION_ABORTABLE (KIP-890).
-//! Not done: v6, two-phase commit (KIP-939), which Kafka 4.4 does not advertise either.
+//! v6: two-phase commit (KIP-939), which is not done: whoever asks for it is refused as by Kafka 4.4 without
+//! `transaction.two.phase.commit.enable`, and so is whoever wants to keep what was prepared, which Kafka cannot do either.
 
 use super::table::Call;
 use crate::broker::Broker;
@@ -60,6 +61,8 @@ async fn init(broker: &Arc<Broker>, request: InitProducerIdRequest) -> Result<Pr
             epoch: ProducerEpoch(0),
         }),
         Some(id) if id.is_empty() => Err(ErrorCode::InvalidRequest),
+        Some(_) if request.enable2_pc => Err(ErrorCode::TransactionalIdAuthorizationFailed),
+        Some(_) if request.keep_prepared_txn => Err(ErrorCode::UnsupportedVersion),
         Some(id) => {
             let asked = InitProducerId {
                 transactional_id: id.detached(),

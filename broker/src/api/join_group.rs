@@ -17,7 +17,11 @@ const NULL_PROTOCOL_FROM: i16 = 7;
 
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: JoinGroupRequest) -> JoinGroupResponse {
     let (version, client_id, client_host) = (call.version, call.client_id.detached(), call.client_host());
-    let (group, member_id) = (request.group_id.clone(), request.member_id.clone());
+    let (group, member_id, reason) = (
+        request.group_id.clone(),
+        request.member_id.clone(),
+        request.reason.clone(),
+    );
     if let Err(error) = check_join_group(&request, broker.coordinators.config()) {
         return refused(version, member_id, error);
     }
@@ -30,16 +34,17 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: JoinGroup
         };
         groups.handle_join_group(ticket, &request, &caller, now)
     });
-    match decided.await {
-        Ok(Reply::JoinGroup(mut response)) => {
-            if version < NULL_PROTOCOL_FROM {
-                response.protocol_name.get_or_insert(Str::EMPTY);
-            }
-            response
-        }
+    let mut response = match decided.await {
+        Ok(Reply::JoinGroup(response)) => response,
         Ok(_) => refused(version, member_id, ErrorCode::UnknownServerError),
         Err(error) => refused(version, member_id, error),
+    };
+    if version < NULL_PROTOCOL_FROM {
+        response.protocol_name.get_or_insert(Str::EMPTY);
     }
+    tracing::debug!(target: "ottla::groups", group = &*group, member = &*response.member_id, generation = response.generation_id,
+        leader = &*response.leader, error = response.error_code, reason = reason.as_deref(), "JoinGroup");
+    response
 }
 
 fn refused(version: i16, member_id: Str, error: ErrorCode) -> JoinGroupResponse {

@@ -6,7 +6,7 @@ use super::table::Call;
 use crate::broker::Broker;
 use ottla_coordinator::{Caller, Reply, check_group_id};
 use ottla_protocol::{
-    ErrorCode,
+    ErrorCode, Str,
     ids::Uuid,
     messages::{LeaveGroupRequest, LeaveGroupResponse},
 };
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
     let version = call.version;
     let group = request.group_id.clone();
+    let members = request.members.iter().map(|member| &member.member_id);
+    let leaving: Vec<Str> = members.chain([&request.member_id]).cloned().collect();
     if let Err(error) = check_group_id(&group) {
         return refused(error);
     }
@@ -27,12 +29,13 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: LeaveGrou
         };
         groups.handle_leave_group(ticket, &request, &caller, now)
     });
-    let error = match decided.await {
-        Ok(Reply::LeaveGroup(response)) => return response,
-        Ok(_) => ErrorCode::UnknownServerError,
-        Err(error) => error,
+    let response = match decided.await {
+        Ok(Reply::LeaveGroup(response)) => response,
+        Ok(_) => refused(ErrorCode::UnknownServerError),
+        Err(error) => refused(error),
     };
-    refused(error)
+    tracing::debug!(target: "ottla::groups", group = &*group, members = ?leaving, error = response.error_code, "LeaveGroup");
+    response
 }
 
 fn refused(error: ErrorCode) -> LeaveGroupResponse {

@@ -19,18 +19,24 @@ pub(super) async fn handle(broker: &Arc<Broker>, call: &Call, request: SyncGroup
     if call.version >= PROTOCOL_FROM && !names_protocol {
         return refused(ErrorCode::InconsistentGroupProtocol);
     }
-    let group = request.group_id.clone();
+    let (group, member, generation) = (
+        request.group_id.clone(),
+        request.member_id.clone(),
+        request.generation_id,
+    );
     if let Err(error) = check_group_id(&group) {
         return refused(error);
     }
     let decided = broker.coordinators.decide(broker, &group, move |groups, ticket, now| {
         groups.handle_sync_group(ticket, &request, now)
     });
-    match decided.await {
+    let response = match decided.await {
         Ok(Reply::SyncGroup(response)) => response,
         Ok(_) => refused(ErrorCode::UnknownServerError),
         Err(error) => refused(error),
-    }
+    };
+    tracing::debug!(target: "ottla::groups", group = &*group, member = &*member, generation, error = response.error_code, "SyncGroup");
+    response
 }
 
 fn refused(error: ErrorCode) -> SyncGroupResponse {

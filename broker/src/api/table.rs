@@ -100,7 +100,22 @@ pub(crate) struct Entry {
     pub(crate) served: VersionRange,
     /// The versions in ApiVersions; wider than `served` only for Produce (KAFKA-18659).
     pub(crate) advertised: VersionRange,
+    /// A version above these that is served and advertised under `unstable.api.versions.enable`.
+    pub(crate) unstable: Option<i16>,
     begin: fn(&Arc<Broker>, Call, Reader) -> Result<Begun, Refused>,
+}
+
+impl Entry {
+    const fn with_unstable(self, version: i16) -> Self {
+        Self {
+            unstable: Some(version),
+            ..self
+        }
+    }
+
+    fn serves(&self, version: i16, has_unstable: bool) -> bool {
+        self.served.contains(version) || has_unstable && self.unstable == Some(version)
+    }
 }
 
 const fn versions(first: i16, last: i16) -> VersionRange {
@@ -114,6 +129,7 @@ macro_rules! now {
             key: ApiKey::$name,
             served: versions($first, $last),
             advertised: versions($first, $last),
+            unstable: None,
             begin: |broker, call, mut reader| {
                 let request = <$request>::decode(&mut reader, call.version)?;
                 drop(reader);
@@ -131,6 +147,7 @@ macro_rules! later {
             key: ApiKey::$name,
             served: versions($first, $last),
             advertised: versions($first, $last),
+            unstable: None,
             begin: |broker, call, mut reader| {
                 let request = <$request>::decode(&mut reader, call.version)?;
                 drop(reader);
@@ -151,12 +168,14 @@ pub(crate) static TABLE: &[Entry] = &[
         key: ApiKey::Produce,
         served: versions(3, 13),
         advertised: versions(0, 13),
+        unstable: None,
         begin: produce::begin,
     },
     Entry {
         key: ApiKey::Fetch,
         served: versions(4, 18),
         advertised: versions(4, 18),
+        unstable: None,
         begin: fetch::begin,
     },
     later!(ListOffsets, 1..=11, ListOffsetsRequest, list_offsets::handle),
@@ -174,7 +193,7 @@ pub(crate) static TABLE: &[Entry] = &[
     later!(CreateTopics, 2..=7, CreateTopicsRequest, create_topics::handle),
     later!(DeleteTopics, 1..=6, DeleteTopicsRequest, delete_topics::handle),
     later!(DeleteRecords, 0..=2, DeleteRecordsRequest, delete_records::handle),
-    later!(InitProducerId, 0..=5, InitProducerIdRequest, init_producer_id::handle),
+    later!(InitProducerId, 0..=5, InitProducerIdRequest, init_producer_id::handle).with_unstable(6),
     now!(
         OffsetForLeaderEpoch,
         2..=4,
@@ -316,7 +335,7 @@ pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Res
     let key = ApiKey::try_from(prelude.api_key).map_err(Refused::UnknownApi)?;
     let entry = entry(key).ok_or(Refused::UnknownApi(prelude.api_key))?;
     let version = prelude.api_version;
-    if !entry.served.contains(version) {
+    if !entry.serves(version, broker.config.has_unstable_versions) {
         return match key {
             ApiKey::ApiVersions => Ok(Begun::Answered(
                 api_versions::unsupported(prelude.correlation_id)?.into(),
@@ -395,7 +414,11 @@ mod tests {
         for entry in TABLE {
             let known = entry.key.versions();
             assert!(
-                known.first <= entry.advertised.first && entry.advertised.last <= known.last,
+                known.first <= entry.advertised.first
+                    && entry
+                        .unstable
+                        .is_none_or(|unstable| unstable == entry.advertised.last + 1)
+                    && entry.unstable.unwrap_or(entry.advertised.last) <= known.last,
                 "{:?}",
                 entry.key
             );

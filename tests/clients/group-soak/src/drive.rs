@@ -168,7 +168,7 @@ impl Soak {
             .stderr(File::create(format!("{notes}.stderr"))?)
             .spawn()?;
         self.players.push(Player {
-            life: Life::new(&notes, name, notes.clone().into()),
+            life: Life::new(&notes, name, *name == "eager", notes.clone().into()),
             child,
             paused: None,
         });
@@ -274,6 +274,8 @@ impl Soak {
             }
         }
         let lives: Vec<&Life> = self.lives();
+        let rejoined: usize = lives.iter().map(|life| life.rejoined()).sum();
+        println!("{rejoined} times a client joined again behind its program's back");
         let of_all = |judge: &dyn Fn(&str) -> Vec<String>| GROUPS.iter().flat_map(|(group, ..)| judge(group)).collect();
         let records: usize = written.values().map(BTreeSet::len).sum();
         Ok(vec![

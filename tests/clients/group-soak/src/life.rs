@@ -2,7 +2,7 @@
 
 use crate::{Result, now};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::PathBuf,
@@ -26,6 +26,18 @@ pub(crate) enum Event {
         next: i64,
     },
     Leaving,
+    /// Its client joined again before the program heard what the callback that waited then had to say. That callback is the
+    /// next one, or the one that had just begun.
+    Rejoined {
+        is_told: bool,
+    },
+}
+
+impl Event {
+    /// Whether it is a callback of the client.
+    fn is_callback(&self) -> bool {
+        matches!(self, Self::Assigned(_) | Self::Revoked(_) | Self::Lost(_))
+    }
 }
 
 /// One member from its start to its end.
@@ -33,6 +45,8 @@ pub(crate) enum Event {
 pub(crate) struct Life {
     pub(crate) name: String,
     pub(crate) group: String,
+    /// Whether each assignment is all that it has, and what it had before is given up first.
+    is_eager: bool,
     pub(crate) events: Vec<(u64, Event)>,
     /// When it was killed.
     pub(crate) killed: Option<u64>,
@@ -51,10 +65,11 @@ pub(crate) struct Span {
 }
 
 impl Life {
-    pub(crate) fn new(name: &str, group: &str, notes: PathBuf) -> Self {
+    pub(crate) fn new(name: &str, group: &str, is_eager: bool, notes: PathBuf) -> Self {
         Self {
             name: name.to_owned(),
             group: group.to_owned(),
+            is_eager,
             events: Vec::new(),
             killed: None,
             pauses: Vec::new(),
@@ -85,52 +100,88 @@ impl Life {
         let mut owned = Vec::new();
         for (_, event) in &self.events {
             match event {
-                Event::Assigned(partitions) => owned.extend(partitions),
+                Event::Assigned(partitions) => {
+                    if self.is_eager {
+                        owned.clear();
+                    }
+                    owned.extend(partitions);
+                }
                 Event::Revoked(partitions) | Event::Lost(partitions) => {
                     owned.retain(|each| !partitions.contains(each));
                 }
                 Event::Leaving => owned.clear(),
-                Event::Read(..) | Event::Committed { .. } => {}
+                Event::Read(..) | Event::Committed { .. } | Event::Rejoined { .. } => {}
             }
         }
         owned
     }
 
     /// When it had which partition, less the times in which it may have been expelled without knowing: from a pause, or
-    /// from before it found out, to the next commit that the coordinator took from it.
+    /// from before it found out, to the next commit that the coordinator took from it; and less those in which its client
+    /// may have joined again without telling it.
     pub(crate) fn spans(&self) -> Vec<Span> {
+        let belated = self.belated();
         let mut held: BTreeMap<&Partition, u64> = BTreeMap::new();
         let mut spans = Vec::new();
-        let mut close = |partition: &Partition, from, to, is_lost| {
-            let to = if is_lost { self.last_proof(from, to) } else { to };
+        let mut close = |partition: &Partition, from, to| {
             spans.extend(self.certain(from, to).into_iter().map(|(from, to)| Span {
                 partition: partition.clone(),
                 from,
                 to,
             }));
         };
-        for (at, event) in &self.events {
+        for (index, (at, event)) in self.events.iter().enumerate() {
+            let is_belated = belated.contains(&index);
             match event {
+                // It had joined again without this: others are given it. Otherwise it has said that it has this.
+                Event::Assigned(_) if is_belated && self.is_eager => {}
                 Event::Assigned(partitions) => held.extend(partitions.iter().map(|each| (each, *at))),
                 Event::Revoked(partitions) | Event::Lost(partitions) => {
-                    let is_lost = matches!(event, Event::Lost(_));
                     for each in partitions {
-                        if let Some(from) = held.remove(each) {
-                            close(each, from, *at, is_lost);
-                        }
+                        let Some(from) = held.remove(each) else {
+                            continue;
+                        };
+                        let to = match event {
+                            _ if is_belated => self.proof_before_last(from, *at),
+                            Event::Lost(_) => self.last_proof(from, *at),
+                            _ => *at,
+                        };
+                        close(each, from, to);
                     }
                 }
                 Event::Leaving => std::mem::take(&mut held)
                     .into_iter()
-                    .for_each(|(each, from)| close(each, from, *at, false)),
-                Event::Read(..) | Event::Committed { .. } => {}
+                    .for_each(|(each, from)| close(each, from, *at)),
+                Event::Read(..) | Event::Committed { .. } | Event::Rejoined { .. } => {}
             }
         }
         let end = self.killed.unwrap_or_else(now);
         for (each, from) in held {
-            close(each, from, end, false);
+            close(each, from, end);
         }
         spans
+    }
+
+    /// How often its client joined again without telling it.
+    pub(crate) fn rejoined(&self) -> usize {
+        let events = self.events.iter();
+        events
+            .filter(|(_, event)| matches!(event, Event::Rejoined { .. }))
+            .count()
+    }
+
+    /// The callbacks that came after the client had acted on what they say.
+    fn belated(&self) -> BTreeSet<usize> {
+        let mut belated = BTreeSet::new();
+        for (index, (_, event)) in self.events.iter().enumerate() {
+            let is_callback = |at: &usize| self.events[*at].1.is_callback();
+            match event {
+                Event::Rejoined { is_told: true } => belated.extend((0..index).rev().find(is_callback)),
+                Event::Rejoined { is_told: false } => belated.extend((index..self.events.len()).find(is_callback)),
+                _ => {}
+            }
+        }
+        belated
     }
 
     /// When it began the last commit in this time that the coordinator took.
@@ -139,6 +190,15 @@ impl Life {
             .filter(|begun| (from..to).contains(begun))
             .last()
             .unwrap_or(from)
+    }
+
+    /// When it began the commit before the last one that the coordinator took in this time. After that it has looked for
+    /// callbacks, so that none waited then.
+    fn proof_before_last(&self, from: u64, to: u64) -> u64 {
+        let mut proofs: Vec<u64> = self.proofs().filter(|begun| (from..to).contains(begun)).collect();
+        // A commit of several partitions is noted for each.
+        proofs.dedup();
+        proofs.iter().rev().nth(1).copied().unwrap_or(from)
     }
 
     fn proofs(&self) -> impl Iterator<Item = u64> {
@@ -194,6 +254,8 @@ fn parse(line: &str) -> Option<Option<(u64, Event)>> {
             next: next.parse().ok()?,
         },
         ("leaving", []) => Event::Leaving,
+        ("rejoined", ["before"]) => Event::Rejoined { is_told: false },
+        ("rejoined", ["after"]) => Event::Rejoined { is_told: true },
         _ => return None,
     };
     Some(Some((at, event)))
@@ -208,7 +270,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn life(name: &str, lines: &[&str]) -> Life {
-        let mut life = Life::new(name, "g", PathBuf::new());
+        let mut life = Life::new(name, "g", true, PathBuf::new());
         life.events = lines
             .iter()
             .map(|line| parse(line).expect("a line").expect("an event"))
@@ -254,9 +316,65 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_a_client_gave_up_behind_its_back_it_had_until_a_commit_after_which_it_looked_for_callbacks() {
+        let lines = [
+            "10 assigned t 0",
+            "22 committed 20 t 0 5",
+            "32 committed 30 t 0 6",
+            "42 committed 40 t 0 7",
+            "50 rejoined before",
+            "90 revoked t 0",
+        ];
+        assert_eq!(times(&life("a", &lines)), [(10, 30)]);
+        let [first, two, three, four, _, last] = lines;
+        assert_eq!(
+            times(&life("a", &[first, two, three, four, last, "91 rejoined after"])),
+            [(10, 30)]
+        );
+        assert_eq!(times(&life("a", &[first, two, three, four, last])), [(10, 90)]);
+        assert_eq!(times(&life("a", &[first, two, "50 rejoined before", last])), []);
+    }
+
+    #[test]
+    fn what_a_client_was_given_before_it_joined_again_is_nobodys() {
+        let stale = life(
+            "a",
+            &[
+                "10 assigned t 0 t 1",
+                "20 rejoined after",
+                "30 assigned t 1",
+                "40 revoked t 1",
+            ],
+        );
+        assert_eq!(times(&stale), [(30, 40)]);
+        let mut cooperative = life(
+            "a",
+            &["20 rejoined before", "21 assigned t 0", "30 assigned t 1", "40 leaving"],
+        );
+        cooperative.is_eager = false;
+        assert_eq!(times(&cooperative), [(21, 40), (30, 40)]);
+    }
+
+    #[test]
+    fn an_eager_assignment_is_all_that_there_is() {
+        let mut twice = life("a", &["10 assigned t 0", "20 assigned t 1"]);
+        assert_eq!(twice.owned(), [&partition(1)]);
+        twice.is_eager = false;
+        assert_eq!(twice.owned(), [&partition(0), &partition(1)]);
+    }
+
+    #[test]
     fn what_is_no_line_of_a_member_is_refused() {
         assert_eq!(parse("10 refused whatever it says"), Some(None));
-        for line in ["", "10", "x leaving", "10 read t 0", "10 assigned t", "10 leaving now"] {
+        for line in [
+            "",
+            "10",
+            "x leaving",
+            "10 read t 0",
+            "10 assigned t",
+            "10 leaving now",
+            "10 rejoined",
+        ] {
             assert_eq!(parse(line), None, "{line}");
         }
     }

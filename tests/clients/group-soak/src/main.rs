@@ -9,15 +9,17 @@ mod judge;
 mod life;
 mod member;
 mod random;
+mod witness;
 
-use std::{error::Error, process, time::SystemTime};
+use rustix::time::{ClockId, clock_gettime};
+use std::{error::Error, process};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// Microseconds since 1970. Members and driver run on one machine, so they compare.
+/// Microseconds of the machine's monotonic clock: members and driver compare theirs, and nobody sets it back.
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.expect("the clock is set").as_micros() as u64
+    let since = clock_gettime(ClockId::Monotonic);
+    since.tv_sec as u64 * 1_000_000 + since.tv_nsec as u64 / 1000
 }
 
 fn main() {
@@ -26,7 +28,8 @@ fn main() {
     let done = match words.as_slice() {
         ["drive"] => drive::run(),
         ["member", group, settings @ ..] => member::run(group, settings),
-        _ => Err("drive, or member GROUP KEY=VALUE...".into()),
+        ["witness"] => witness::run(),
+        _ => Err("drive, witness, or member GROUP KEY=VALUE...".into()),
     };
     if let Err(error) = done {
         println!("FAIL: {error}");

@@ -1,10 +1,15 @@
 //! One member: reads, commits what it has read, and notes on its standard output what happens to it. It leaves when its
 //! standard input ends.
+//!
+//! librdkafka of the classic protocol joins again as soon as it sees that topics or partitions have come, also while a
+//! callback waits that is to tell its program what to give up or what it has been given (`run.sh witness` shows it, against
+//! any broker). Others then have those partitions before the program knows. The client's log tells of it, and the member
+//! notes `rejoined`.
 
 use crate::{Result, now};
 use rdkafka::{
     ClientContext, TopicPartitionList,
-    config::ClientConfig,
+    config::{ClientConfig, RDKafkaLogLevel},
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
     message::Message,
     topic_partition_list::Offset,
@@ -23,18 +28,36 @@ use std::{
 /// Records after which a member commits at the latest.
 const BATCH: usize = 50;
 
-struct Notes;
+#[derive(Default)]
+struct Notes {
+    /// Whether a callback waits. The client's log comes through the queue of the callbacks, before those that wait.
+    is_pending: AtomicBool,
+}
 
-impl ClientContext for Notes {}
+impl ClientContext for Notes {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, text: &str) {
+        let is_pending = self.is_pending.load(Ordering::SeqCst);
+        match facility {
+            "ASSIGN" if text.contains(": delegating ") => self.is_pending.store(true, Ordering::SeqCst),
+            "CGRPJOINSTATE" if text.contains("assign-call -> init") => {
+                println!("{} rejoined {}", now(), if is_pending { "before" } else { "after" });
+            }
+            "SESSTMOUT" => println!("{} error {text}", now()),
+            _ => {}
+        }
+    }
+}
 
 impl ConsumerContext for Notes {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let at = now();
+        self.is_pending.store(false, Ordering::SeqCst);
         let (what, partitions) = match rebalance {
             Rebalance::Assign(partitions) => ("assigned", partitions),
             Rebalance::Revoke(partitions) if consumer.assignment_lost() => ("lost", partitions),
             Rebalance::Revoke(partitions) => ("revoked", partitions),
             Rebalance::Error(error) => {
-                println!("{} error {error}", now());
+                println!("{at} error {error}");
                 return;
             }
         };
@@ -42,7 +65,7 @@ impl ConsumerContext for Notes {
         let named = elements
             .iter()
             .map(|each| format!(" {} {}", each.topic(), each.partition()));
-        println!("{} {what}{}", now(), named.collect::<String>());
+        println!("{at} {what}{}", named.collect::<String>());
     }
 }
 
@@ -60,11 +83,12 @@ pub(crate) fn run(group: &str, settings: &[&str]) -> Result {
     config.set("auto.offset.reset", "earliest");
     config.set("topic.metadata.refresh.interval.ms", "1000");
     config.set("reconnect.backoff.max.ms", "500");
+    config.set("debug", "cgrp").set_log_level(RDKafkaLogLevel::Debug);
     for setting in settings {
         let (key, value) = setting.split_once('=').ok_or("KEY=VALUE")?;
         config.set(key, value);
     }
-    let consumer: BaseConsumer<Notes> = config.create_with_context(Notes)?;
+    let consumer: BaseConsumer<Notes> = config.create_with_context(Notes::default())?;
     consumer.subscribe(&["^soak-.*"])?;
     while !is_leaving.load(Ordering::SeqCst) {
         let next = read(&consumer);
