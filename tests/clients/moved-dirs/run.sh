@@ -73,9 +73,17 @@ prepared() {
   export BOOTSTRAP
   look open "$dir"
   "$lib/broker" stop "$dir"
-  look prepare "$dir"
   kind=$(other "$kind")
   "$lib/broker" become "$kind" "$dir"
+  # Apache Kafka 4.4.0 forgets markers that it has to write when it starts, if the metadata still name it as the leader: that
+  # is so after a kill of its own, and after Ottla. While its coordinator tries to reach it, its controller takes the
+  # leadership away for a moment, and a partition without a leader counts as deleted. The transaction is complete then, and
+  # its records are neither committed nor aborted. So here it has the files once before there are markers to write.
+  if [ "$kind" = apache ]; then
+    "$lib/broker" again "$dir"
+    "$lib/broker" stop "$dir"
+  fi
+  look prepare "$dir"
   "$lib/broker" again "$dir"
   look judge "$dir" > "$dir/looked" 2>&1 || grep -q '^FAIL' "$dir/looked" || echo "FAIL it ends early" >> "$dir/looked"
   sed "s/^\(PASS\|FAIL\) /&$1-prepared: /" "$dir/looked"
