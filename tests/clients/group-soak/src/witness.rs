@@ -58,7 +58,7 @@ fn member() -> Result<BaseConsumer<Told>> {
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "500");
     config.set("topic.metadata.refresh.interval.ms", "1000");
-    let member = config.create_with_context(Told::default())?;
+    let member: BaseConsumer<Told> = config.create_with_context(Told::default())?;
     member.subscribe(&[TOPIC])?;
     Ok(member)
 }
