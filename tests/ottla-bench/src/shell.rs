@@ -1,0 +1,16 @@
+//! The shell around the core: brokers as processes, load, what /proc says, files.
+
+pub mod bench;
+pub mod client;
+pub mod launch;
+pub mod machine;
+pub mod offsets;
+pub mod output;
+pub mod paced;
+pub mod perf;
+pub mod process;
+pub mod produce;
+pub mod progress;
+pub mod reader;
+pub mod target;
+pub mod wire;
