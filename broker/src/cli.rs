@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod group;
 mod log;
 mod quickstart;
@@ -31,6 +32,8 @@ enum Command {
     /// Look at the groups of a cluster: who they are, where they are, how far behind.
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Compare brokers: the same work for each, side by side; `ottla bench --help` tells more.
+    Bench(bench::BenchArguments),
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -58,6 +61,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Quickstart(settings) => on_runtime(quickstart::quickstart(settings))?,
         Command::Log(command) => return log::run(command),
         Command::Group(command) => return group::run(&command),
+        Command::Bench(arguments) => return bench::run(arguments),
     }
     Ok(ExitCode::SUCCESS)
 }

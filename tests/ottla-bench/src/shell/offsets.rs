@@ -13,7 +13,7 @@ use rdkafka::{
 use std::time::{Duration, Instant};
 
 /// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The end of all partitions of a topic, looked at with a connection of its own.
 pub struct Ends {
