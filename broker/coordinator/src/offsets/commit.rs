@@ -112,8 +112,12 @@ impl Groups {
             return Err(ErrorCode::InvalidGroupId);
         }
         let generation = request.generation_id_or_member_epoch;
+        let is_anonymous = generation < 0 && request.member_id.is_empty() && request.group_instance_id.is_none();
         if let Some(group) = self.consumer.get(&request.group_id) {
-            return group.commit_rule(&request.member_id, generation, i16::MAX);
+            return match is_anonymous {
+                true => Ok(CommitRule::Any),
+                false => group.commit_rule(&request.member_id, generation, i16::MAX),
+            };
         }
         let Some(group) = self.classic.get(&request.group_id) else {
             return match generation < 0 {
@@ -121,8 +125,7 @@ impl Groups {
                 false => Err(ErrorCode::GroupIdNotFound),
             };
         };
-        let is_anonymous = request.member_id.is_empty() && request.group_instance_id.is_none();
-        if generation < 0 && (group.is_empty() || is_anonymous) {
+        if is_anonymous || (generation < 0 && group.is_empty()) {
             return Ok(CommitRule::Any);
         }
         group.check_member(&request.member_id, request.group_instance_id.as_ref())?;

@@ -6,13 +6,14 @@ use crate::{
     judge::{self, Written},
     life::{Life, Partition},
     now,
-    random::Random,
+    random::{Deck, Random},
 };
 use futures_executor::block_on;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     config::ClientConfig,
+    types::RDKafkaErrorCode,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,6 +56,8 @@ struct Player {
 
 struct Soak {
     random: Random,
+    /// What is done next: by dice, some of it would now and then not be done at all.
+    deck: Deck,
     admin: AdminClient<DefaultClientContext>,
     feed: Feed,
     /// The members that run.
@@ -72,6 +75,7 @@ pub(crate) fn run() -> Result {
     println!("SEED={seed}");
     let mut soak = Soak {
         random: Random::of_seed(seed),
+        deck: Deck::of(16),
         admin: ClientConfig::new()
             .set("bootstrap.servers", env::var("BOOTSTRAP")?)
             .create()?,
@@ -101,13 +105,15 @@ pub(crate) fn run() -> Result {
 }
 
 impl Soak {
-    /// Joins, leaves, crashes, pauses, topics and kills of the broker, for as long as it is to last.
+    /// Joins, leaves, crashes, pauses, topics and kills of the broker, for as long as it is to last, and until each of them has
+    /// been: a broker that starts slowly leaves little time for topics.
     fn stress(&mut self) -> Result {
         let (seconds, kills) = (number("SECONDS_OF_SOAK", 45), number("KILLS", 2));
         let begin = Instant::now();
         let mut killed = 0;
         let mut broker: Option<JoinHandle<std::result::Result<(), String>>> = None;
-        while begin.elapsed() < Duration::from_secs(seconds) {
+        let end = Duration::from_secs(seconds);
+        while begin.elapsed() < end || (!self.what_was_not_tried().is_empty() && begin.elapsed() < end + DRAIN) {
             thread::sleep(PACE);
             if broker.as_ref().is_some_and(JoinHandle::is_finished) {
                 broker.take().expect("it is some").join().map_err(|_| "panicked")??;
@@ -132,7 +138,7 @@ impl Soak {
     fn act(&mut self) -> Result {
         let members: usize = GROUPS.iter().map(|(_, members, _)| members).sum();
         let chosen = self.random.below(self.players.len().max(1));
-        match self.random.below(16) {
+        match self.deck.draw(&mut self.random) {
             0..5 if self.players.len() < members => {
                 let short = GROUPS.iter().find(|(group, members, _)| {
                     let alive = self.players.iter().filter(|player| player.life.group == *group);
@@ -144,10 +150,14 @@ impl Soak {
             0..5 | 5..8 => self.end(chosen, false)?,
             8..11 => self.end(chosen, true)?,
             11..14 => self.pause(chosen)?,
-            14 if self.partitions.len() < TOPICS => {
+            create @ 14 if self.partitions.len() < TOPICS => {
                 // While the broker is away it cannot be.
-                if self.create_topic().is_ok() {
-                    self.note("topic created");
+                match self.create_topic() {
+                    Ok(()) => self.note("topic created"),
+                    Err(error) => {
+                        println!("no topic: {error}");
+                        self.deck.put_back(create);
+                    }
                 }
             }
             _ => self.add_partitions(),
@@ -160,7 +170,8 @@ impl Soak {
         self.started += 1;
         let notes = format!("member-{}", self.started);
         let classic = if *name == "consumer" { [].as_slice() } else { CLASSIC };
-        let child = Command::new(env::current_exe()?)
+        // Not by its name: another run may build the program anew meanwhile.
+        let child = Command::new("/proc/self/exe")
             .args(["member", name])
             .args(classic.iter().chain(*settings))
             .stdin(Stdio::piped())
@@ -226,11 +237,11 @@ impl Soak {
         let name = format!("soak-{}", self.partitions.len());
         let topic = NewTopic::new(&name, 12, TopicReplication::Fixed(1));
         let created = block_on(self.admin.create_topics([&topic], &options()))?;
-        created
-            .into_iter()
-            .next()
-            .ok_or("no answer")?
-            .map_err(|(_, code)| code)?;
+        match created.into_iter().next().ok_or("no answer")? {
+            // Asked before, when the answer was lost.
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => return Err(code.into()),
+        }
         self.feed
             .topics
             .lock()

@@ -32,7 +32,7 @@ fn main() {
         _ => Err("drive, witness, or member GROUP KEY=VALUE...".into()),
     };
     if let Err(error) = done {
-        println!("FAIL: {error}");
+        println!("FAIL {}: {error}", words.first().unwrap_or(&"start"));
         process::exit(1);
     }
 }

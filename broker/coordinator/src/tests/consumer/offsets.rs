@@ -141,7 +141,9 @@ fn members_commit_in_transactions_in_their_epoch() {
     };
     assert_eq!(try_as("a", 4, 0), ErrorCode::StaleMemberEpoch);
     assert_eq!(try_as("c", 3, 0), ErrorCode::UnknownMemberId);
-    assert_eq!(try_as("", -1, 0), ErrorCode::UnknownMemberId);
+    // Producers before version 3 cannot say whom they commit for: they are believed, as in classic groups.
+    assert_eq!(try_as("", -1, 0), ErrorCode::None);
+    assert_eq!(try_as("", 3, 0), ErrorCode::UnknownMemberId);
     assert_eq!(try_as("a", 2, 2), ErrorCode::StaleMemberEpoch, "it is not its own");
     assert_eq!(try_as("a", 3, 0), ErrorCode::None);
     // Before version 6 producers know of generations only.
