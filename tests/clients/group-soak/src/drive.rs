@@ -139,17 +139,19 @@ impl Soak {
         let members: usize = GROUPS.iter().map(|(_, members, _)| members).sum();
         let chosen = self.random.below(self.players.len().max(1));
         match self.deck.draw(&mut self.random) {
-            0..5 if self.players.len() < members => {
-                let short = GROUPS.iter().find(|(group, members, _)| {
+            // As many join as go. The group that lacks most gets the next one, so that none runs out of members.
+            0..6 if self.players.len() < members => {
+                let lacks = |(group, members, _): &&(&str, usize, _)| {
                     let alive = self.players.iter().filter(|player| player.life.group == *group);
-                    alive.count() < *members
-                });
-                self.join(short.expect("some group is not full").0)?;
+                    members.saturating_sub(alive.count())
+                };
+                let (short, ..) = GROUPS.iter().max_by_key(lacks).expect("there are groups");
+                self.join(short)?;
                 self.note("joined");
             }
-            0..5 | 5..8 => self.end(chosen, false)?,
-            8..11 => self.end(chosen, true)?,
-            11..14 => self.pause(chosen)?,
+            0..9 => self.end(chosen, false)?,
+            9..12 => self.end(chosen, true)?,
+            12..14 => self.pause(chosen)?,
             create @ 14 if self.partitions.len() < TOPICS => {
                 // While the broker is away it cannot be.
                 match self.create_topic() {
