@@ -11,3 +11,4 @@ pub mod report;
 pub mod shape;
 pub mod statistics;
 pub mod table;
+pub mod tool_output;

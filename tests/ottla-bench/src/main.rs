@@ -39,6 +39,9 @@ struct Arguments {
     /// Only this question; may be given several times.
     #[arg(long = "scenario", value_name = "NAME")]
     scenarios: Vec<String>,
+    /// Only cases with this in their names; may be given several times.
+    #[arg(long = "case", value_name = "TEXT")]
+    cases: Vec<String>,
     /// librdkafka properties, KEY=VALUE a line, for the brokers that run somewhere: security.protocol and so on.
     #[arg(long, value_name = "FILE")]
     client_config: Option<PathBuf>,
@@ -87,7 +90,7 @@ fn main() -> ExitCode {
         }
     };
     if arguments.list {
-        list(&plan, &scenarios);
+        list(&plan, &scenarios, &arguments.cases);
         return ExitCode::SUCCESS;
     }
     match run(&arguments, plan, &scenarios) {
@@ -115,10 +118,17 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Scenario>> {
     Ok(SCENARIOS.iter().filter(is_chosen).collect())
 }
 
-fn list(plan: &Plan, scenarios: &[&Scenario]) {
+/// The cases of a scenario that are asked for: all, where no text is given.
+fn cases(scenario: &Scenario, plan: &Plan, texts: &[String]) -> Vec<Box<dyn Case>> {
+    let mut cases = (scenario.cases)(plan);
+    cases.retain(|case| texts.is_empty() || texts.iter().any(|text| case.facts().name.contains(text)));
+    cases
+}
+
+fn list(plan: &Plan, scenarios: &[&Scenario], texts: &[String]) {
     for scenario in scenarios {
         println!("{}: {}", scenario.name, scenario.asks);
-        for case in (scenario.cases)(plan) {
+        for case in cases(scenario, plan, texts) {
             let facts = case.facts();
             println!("  {}", facts.name);
             for figure in &facts.figures {
@@ -134,17 +144,27 @@ fn run(arguments: &Arguments, plan: Plan, scenarios: &[&Scenario]) -> anyhow::Re
     machine::raise_file_limit();
     let parent = arguments.scratch.clone().unwrap_or_else(std::env::temp_dir);
     let scratch = Scratch::below(&parent)?;
-    let mut targets = open(arguments, &scratch.0)?;
-    let bench = Bench::new(plan, scratch.0.clone());
+    let places = Places {
+        ottla: arguments.ottla_bin.clone(),
+        lib: arguments.lib.clone(),
+        class_path: arguments.kafka_classpath.clone(),
+    };
+    let mut targets = open(arguments, &places, &scratch.0)?;
+    let bench = Bench::new(plan, scratch.0.clone(), places);
     let mut report = head(arguments, &plan, &targets, &scratch.0);
-    let cases: Vec<(&Scenario, Box<dyn Case>)> = scenarios
+    let asked: Vec<(&Scenario, Box<dyn Case>)> = scenarios
         .iter()
-        .flat_map(|scenario| (scenario.cases)(&plan).into_iter().map(|case| (*scenario, case)))
+        .flat_map(|scenario| {
+            cases(scenario, &plan, &arguments.cases)
+                .into_iter()
+                .map(|case| (*scenario, case))
+        })
         .collect();
+    ensure!(!asked.is_empty(), "no case has such a name: --list tells them");
     let turns = bench.turns(targets.len());
-    let progress = Progress::of(cases.len() * turns);
+    let progress = Progress::of(asked.len() * turns);
     warm_up(&bench, &targets, &progress)?;
-    for (scenario, case) in cases {
+    for (scenario, case) in asked {
         let case = bench.run(scenario, case, &mut targets, &progress);
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         progress.print(table::lines(&case, &names).trim_end());
@@ -158,12 +178,7 @@ fn run(arguments: &Arguments, plan: Plan, scenarios: &[&Scenario]) -> anyhow::Re
     Ok(report.is_whole())
 }
 
-fn open(arguments: &Arguments, scratch: &Path) -> anyhow::Result<Vec<Target>> {
-    let places = Places {
-        ottla: arguments.ottla_bin.clone(),
-        lib: arguments.lib.clone(),
-        class_path: arguments.kafka_classpath.clone(),
-    };
+fn open(arguments: &Arguments, places: &Places, scratch: &Path) -> anyhow::Result<Vec<Target>> {
     let properties = match &arguments.client_config {
         Some(path) => parse_properties(
             &std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
@@ -179,7 +194,7 @@ fn open(arguments: &Arguments, scratch: &Path) -> anyhow::Result<Vec<Target>> {
     }
     wanted
         .iter()
-        .map(|wanted| Target::open(wanted, &places, &properties, scratch))
+        .map(|wanted| Target::open(wanted, places, &properties, scratch))
         .collect()
 }
 

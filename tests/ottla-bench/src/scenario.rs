@@ -8,6 +8,7 @@ mod groups;
 mod latency;
 mod produce;
 mod start;
+mod tools;
 mod topics;
 mod transactions;
 mod wide_fetch;
@@ -74,8 +75,9 @@ pub trait Case {
 }
 
 /// All of them, in the order in which they run: what leaves much behind comes last.
-pub const ALL: [Scenario; 11] = [
+pub const ALL: [Scenario; 12] = [
     produce::SCENARIO,
+    tools::SCENARIO,
     consume::SCENARIO,
     latency::SCENARIO,
     catchup::SCENARIO,

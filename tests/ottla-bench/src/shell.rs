@@ -2,11 +2,13 @@
 
 pub mod bench;
 pub mod client;
+pub mod java;
 pub mod launch;
 pub mod machine;
 pub mod offsets;
 pub mod output;
 pub mod paced;
+pub mod pages;
 pub mod perf;
 pub mod process;
 pub mod produce;

@@ -13,7 +13,7 @@ use crate::{
         bench::{Bench, with_memory},
         client::{create_topic, delete_topics},
         offsets::Ends,
-        perf,
+        pages, perf,
         produce::measure,
         target::Target,
     },
@@ -29,6 +29,9 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 /// How long system calls are counted, after what is measured.
 const COUNTING_SECONDS: f64 = 2.0;
+
+/// What memory is brought in for.
+const BYTES_PER_SECOND: f64 = 350e6;
 
 struct Produce {
     shape: Shape,
@@ -101,6 +104,7 @@ impl Case for Produce {
             Figure::less("anonymous_mib", "anonymous memory, peak", "MiB").with_maybe_bar(bulk(Bar::Ratio(0.05))),
             Figure::told("file_mib", "pages of files, peak", "MiB"),
             Figure::told("records_per_request", "records in a request", ""),
+            Figure::told("file_cpu_s_per_gb", "writing as much into a file, CPU", "CPU-s/GB"),
         ];
         if self.counts_system_calls {
             let calls = Figure::less("system_calls_per_request", "system calls", "per request");
@@ -121,6 +125,13 @@ impl Case for Produce {
         create_topic(target, &topic, self.shape.partitions, &[])?;
         let ends = Ends::of(target, &topic, self.shape.partitions)?;
         let process = target.process();
+        // A broker elsewhere has its own memory.
+        let of_file = process
+            .map(|_| {
+                let bytes = BYTES_PER_SECOND * bench.plan.duration().as_secs_f64();
+                pages::bring_in(&bench.scratch, bytes as u64)
+            })
+            .transpose()?;
         let watch = process.map(|process| process.watch());
         let mut calls = None;
         let flooded = measure(
@@ -143,6 +154,7 @@ impl Case for Produce {
             .with("cpu_s_per_gb", flooded.growth.cpu_seconds_per_gigabyte(bytes))
             .with("mb_per_s", flooded.growth.megabytes_per_second(bytes))
             .with("records_per_request", flooded.records_per_request)
+            .with("file_cpu_s_per_gb", of_file)
             .with("system_calls_per_request", calls);
         Ok(with_memory(measured, peak))
     }

@@ -74,6 +74,7 @@ impl Case for Transactions {
         let producer: BaseProducer<Told> = config(target, &own).create_with_context(Told::default())?;
         producer.init_transactions(PATIENCE)?;
         transaction(&producer, &topic)?;
+        ends.at_rest()?;
         let first = ends.look(target)?;
         let (mut count, mut latencies) = (0_u32, Latencies::default());
         let until = Instant::now() + bench.plan.duration();
@@ -84,7 +85,7 @@ impl Case for Transactions {
         let last = ends.look(target)?;
         // Each has a marker in each partition.
         let wanted = i64::from(count) * i64::from(RECORDS + PARTITIONS);
-        let appended = last.end_offset - first.end_offset;
+        let appended = ends.at_rest()?.iter().sum::<i64>() - first.end_offset;
         ensure!(
             count > 0 && appended == wanted,
             "{count} transactions ended and the end offsets grew by {appended} instead of {wanted}"

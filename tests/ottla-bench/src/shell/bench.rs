@@ -1,6 +1,10 @@
 //! Runs cases: prepares each on every target, measures in the order A B B A, cleans up, and goes on when one fails.
 
-use super::{progress::Progress, target::Target};
+use super::{
+    launch::{self, Program},
+    progress::Progress,
+    target::{Places, Target},
+};
 use crate::{
     core::{
         plan::{self, Plan},
@@ -8,7 +12,12 @@ use crate::{
     },
     scenario::{Case, Needs, Scenario},
 };
-use std::{cell::Cell, path::PathBuf, time::Duration};
+use anyhow::bail;
+use std::{
+    cell::{Cell, OnceCell},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// What all cases share.
 #[derive(Debug)]
@@ -17,15 +26,19 @@ pub struct Bench {
     pub plan: Plan,
     /// A folder for brokers that a case starts by itself.
     pub scratch: PathBuf,
+    places: Places,
+    java: OnceCell<String>,
     serial: Cell<u32>,
 }
 
 impl Bench {
     /// With files below `scratch`.
-    pub fn new(plan: Plan, scratch: PathBuf) -> Self {
+    pub fn new(plan: Plan, scratch: PathBuf, places: Places) -> Self {
         Self {
             plan,
             scratch,
+            places,
+            java: OnceCell::new(),
             serial: Cell::new(0),
         }
     }
@@ -34,6 +47,20 @@ impl Bench {
     pub fn unique(&self, what: &str) -> String {
         self.serial.set(self.serial.get() + 1);
         format!("ottla-bench-{}-{}-{what}", std::process::id(), self.serial.get())
+    }
+
+    /// The class path of Apache Kafka's jars, brought on first use.
+    ///
+    /// # Errors
+    /// They are not to be had.
+    pub fn java(&self) -> anyhow::Result<&str> {
+        if let Some(known) = self.java.get() {
+            return Ok(known);
+        }
+        match launch::kafka(&self.places.lib, self.places.class_path.clone())? {
+            Program::Kafka { class_path, .. } => Ok(self.java.get_or_init(|| class_path)),
+            Program::Ottla(_) => bail!("Apache Kafka is not Ottla"),
+        }
     }
 
     /// Lets time go by while a load is measured.

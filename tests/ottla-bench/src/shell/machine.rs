@@ -1,6 +1,7 @@
 //! What this runs on.
 
 use crate::core::report::Setting;
+use anyhow::Context;
 use std::{fs, path::Path, thread::available_parallelism};
 
 /// Cores, processor, memory, kernel, and the file system below `scratch`.
@@ -15,6 +16,16 @@ pub fn facts(scratch: &Path) -> Vec<Setting> {
         Setting::new("file system", file_system(scratch).unwrap_or_default()),
         Setting::new("librdkafka", rdkafka::util::get_rdkafka_version().1),
     ]
+}
+
+/// All memory of this machine.
+///
+/// # Errors
+/// /proc/meminfo does not tell.
+pub fn memory_bytes() -> anyhow::Result<u64> {
+    let told = field("/proc/meminfo", "MemTotal").context("/proc/meminfo tells no MemTotal")?;
+    let kib: u64 = told.trim_end_matches(" kB").parse().context("MemTotal is no number")?;
+    Ok(kib << 10)
 }
 
 fn field(path: &str, name: &str) -> Option<String> {

@@ -44,7 +44,11 @@ impl Ends {
             asked,
             begun: Instant::now(),
         };
-        until(PATIENCE, "all partitions to lead", || ends.sum().map(Some))?;
+        until(PATIENCE, "all partitions to lead", || {
+            // A broker that makes thousands tells of some first, and the client would believe that for minutes.
+            ends.consumer.fetch_metadata(Some(topic), PATIENCE)?;
+            ends.sum().map(Some)
+        })?;
         Ok(ends)
     }
 
@@ -54,6 +58,22 @@ impl Ends {
     /// One has none to tell.
     pub fn sum(&self) -> anyhow::Result<i64> {
         Ok(self.each()?.iter().sum())
+    }
+
+    /// By partition, once nothing is appended any more: what was under way may come after its producer has ended, as
+    /// the markers of a transaction do.
+    ///
+    /// # Errors
+    /// They go on growing, or cannot be told.
+    pub fn at_rest(&self) -> anyhow::Result<Vec<i64>> {
+        let mut each = self.each()?;
+        until(PATIENCE, "the topic to come to rest", || {
+            std::thread::sleep(Duration::from_millis(100));
+            let again = self.each()?;
+            let is_at_rest = again == each;
+            each.clone_from(&again);
+            Ok(is_at_rest.then_some(again))
+        })
     }
 
     /// By partition.

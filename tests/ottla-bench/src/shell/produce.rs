@@ -178,13 +178,5 @@ pub fn fill(target: &Target, topic: &str, shape: &Shape, bytes: u64) -> anyhow::
     };
     flood.end();
     filled?;
-    // What was under way when it ended may have come after the last look.
-    let mut each = ends.each()?;
-    until(PATIENCE, "the topic to come to rest", || {
-        std::thread::sleep(Duration::from_millis(100));
-        let again = ends.each()?;
-        let is_at_rest = again == each;
-        each.clone_from(&again);
-        Ok(is_at_rest.then_some(again))
-    })
+    ends.at_rest()
 }
