@@ -15,4 +15,5 @@ pub mod produce;
 pub mod progress;
 pub mod reader;
 pub mod target;
+pub mod token;
 pub mod wire;

@@ -15,7 +15,7 @@ use crate::{
         offsets::Ends,
         paced::{self, Pace, Paced, WARM_UP},
         produce::fill,
-        reader::read,
+        reader::read_at,
         target::Target,
     },
 };
@@ -37,19 +37,29 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 const MEGABYTES_PER_SECOND: f64 = 20.0;
+/// A reader without a bound takes what the broker gives it, and the machine's processors with it: a broker that reads faster
+/// leaves less to the producer. With this bound both do the same work.
+const READ_MEGABYTES_PER_SECOND: f64 = 150.0;
 const RECORD_BYTES: usize = 20_000;
 
 struct Catchup {
     bytes: u64,
+    /// The reader's bound, if it has one.
+    read_megabytes_per_second: Option<f64>,
     /// By target: the topic with history, and its ends.
     old: BTreeMap<String, (String, Vec<i64>)>,
 }
 
 fn cases(plan: &Plan) -> Vec<Box<dyn Case>> {
-    vec![Box::new(Catchup {
-        bytes: plan.pick(500_000_000, 4_000_000_000),
-        old: BTreeMap::new(),
-    })]
+    let case = |bound: &Option<f64>| -> Box<dyn Case> {
+        Box::new(Catchup {
+            bytes: plan.pick(500_000_000, 4_000_000_000),
+            read_megabytes_per_second: *bound,
+            old: BTreeMap::new(),
+        })
+    };
+    let bounds: &[Option<f64>] = plan.pick(&[None], &[None, Some(READ_MEGABYTES_PER_SECOND)]);
+    bounds.iter().map(case).collect()
 }
 
 /// The shape of history: one partition, large batches, sealed segments of 128 MB.
@@ -67,11 +77,15 @@ impl Case for Catchup {
         settings.push(Setting::new("record bytes", RECORD_BYTES.to_string()));
         settings.push(Setting::new("history, MB", (self.bytes / 1_000_000).to_string()));
         settings.push(Setting::new("segment.bytes of history", SEGMENT_BYTES));
+        let bar = self.read_megabytes_per_second.is_none().then_some(Bar::Ratio(0.2));
         CaseFacts {
-            name: format!("{MEGABYTES_PER_SECOND} MB/s beside a cold reader"),
+            name: match self.read_megabytes_per_second {
+                None => format!("{MEGABYTES_PER_SECOND} MB/s beside a cold reader"),
+                Some(bound) => format!("{MEGABYTES_PER_SECOND} MB/s beside a cold reader of {bound} MB/s"),
+            },
             settings,
             figures: vec![
-                Figure::less("beside_p99_ms", "acknowledged beside the reader, p99", "ms").with_bar(Bar::Ratio(0.2)),
+                Figure::less("beside_p99_ms", "acknowledged beside the reader, p99", "ms").with_maybe_bar(bar),
                 Figure::less("alone_p99_ms", "acknowledged alone, p99", "ms"),
                 Figure::less("harm", "p99 beside / alone", "times"),
                 Figure::more("read_mb_per_s", "read from the disk", "MB/s"),
@@ -100,9 +114,12 @@ impl Case for Catchup {
             .context("its files are not here")?
             .join(format!("{old}-0"));
         let shared = &*target;
+        let bound = self
+            .read_megabytes_per_second
+            .map_or(f64::INFINITY, |bound| bound * 1e6);
         let stop = &AtomicBool::new(false);
         let (beside, bytes, seconds) = std::thread::scope(|scope| {
-            let reader = scope.spawn(move || read_cold(shared, old, old_ends, &folder, stop));
+            let reader = scope.spawn(move || read_cold(shared, old, old_ends, &folder, (stop, bound)));
             let beside = produce(shared, &topic, duration);
             stop.store(true, Ordering::Relaxed);
             let (bytes, seconds) = reader
@@ -154,14 +171,15 @@ fn read_cold(
     topic: &str,
     ends: &[i64],
     folder: &Path,
-    stop: &AtomicBool,
+    (stop, bytes_per_second): (&AtomicBool, f64),
 ) -> anyhow::Result<(u64, f64)> {
     let begun = Instant::now();
     let mut bytes = 0;
     while !stop.load(Ordering::Relaxed) {
         drop_from_memory(folder)?;
         // In slices, so that it ends soon after it is told to.
-        bytes += read(target, topic, ends, Instant::now() + Duration::from_secs(2))?;
+        let until = Instant::now() + Duration::from_secs(2);
+        bytes += read_at(target, topic, ends, until, bytes_per_second)?;
     }
     Ok((bytes, begun.elapsed().as_secs_f64()))
 }

@@ -9,12 +9,12 @@ use crate::{
     },
     shell::{
         bench::Bench,
-        client::{config, create_topic, delete_topics, properties, until},
+        client::{consumer, create_topic, delete_topics, properties, until},
         offsets::Ends,
         target::Target,
     },
 };
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use std::{
     sync::{
         Arc,
@@ -55,7 +55,7 @@ impl Member {
     fn join(target: &Target, topic: &str, protocol: &str) -> anyhow::Result<Self> {
         let mut own = properties([("group.protocol", protocol), ("enable.auto.commit", "false")]);
         own.push(("group.id".to_owned(), topic.to_owned()));
-        let consumer: BaseConsumer = config(target, &own).create()?;
+        let consumer = consumer(target, &own)?;
         consumer.subscribe(&[topic])?;
         let (stop, owned) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (stopped, tells) = (Arc::clone(&stop), Arc::clone(&owned));

@@ -10,7 +10,7 @@ use crate::{
     },
     shell::{
         bench::Bench,
-        client::{Told, config, create_topic, delete_topics, properties},
+        client::{Told, create_topic, delete_topics, producer, properties},
         offsets::Ends,
         target::Target,
     },
@@ -71,7 +71,7 @@ impl Case for Transactions {
         let ends = Ends::of(target, &topic, PARTITIONS)?;
         let mut own = client_properties();
         own.push(("transactional.id".to_owned(), topic.clone()));
-        let producer: BaseProducer<Told> = config(target, &own).create_with_context(Told::default())?;
+        let producer: BaseProducer<Told> = producer(target, &own, Told::default())?;
         producer.init_transactions(PATIENCE)?;
         transaction(&producer, &topic)?;
         ends.at_rest()?;

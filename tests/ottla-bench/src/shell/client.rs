@@ -7,9 +7,11 @@ use rdkafka::{
     ClientConfig, ClientContext, Statistics,
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
     message::DeliveryResult,
-    producer::ProducerContext,
+    producer::{Producer, ProducerContext},
 };
 use std::{
     sync::Mutex,
@@ -22,8 +24,32 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Partitions that one request makes: Kafka takes 10,000 records of metadata for one at most.
 const PARTITIONS_PER_REQUEST: i32 = 5_000;
 
+/// A consumer of this target.
+///
+/// # Errors
+/// A property is wrong, or there is no token.
+pub fn consumer(target: &Target, own: &[(String, String)]) -> anyhow::Result<BaseConsumer> {
+    let consumer: BaseConsumer = config(target, own).create()?;
+    target.authenticate(consumer.client())?;
+    Ok(consumer)
+}
+
+/// A producer for this target.
+///
+/// # Errors
+/// A property is wrong, or there is no token.
+pub fn producer<C, P>(target: &Target, own: &[(String, String)], context: C) -> anyhow::Result<P>
+where
+    C: ProducerContext,
+    P: Producer<C> + FromClientConfigAndContext<C>,
+{
+    let producer: P = config(target, own).create_with_context(context)?;
+    target.authenticate(producer.client())?;
+    Ok(producer)
+}
+
 /// The properties of a client of this target.
-pub fn config(target: &Target, own: &[(String, String)]) -> ClientConfig {
+fn config(target: &Target, own: &[(String, String)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &target.bootstrap)
@@ -82,7 +108,9 @@ pub fn delete_topics(target: &Target, names: &[&str]) -> anyhow::Result<()> {
 }
 
 fn admin(target: &Target) -> anyhow::Result<AdminClient<DefaultClientContext>> {
-    Ok(config(target, &[]).create()?)
+    let admin: AdminClient<_> = config(target, &[]).create()?;
+    target.authenticate(admin.inner())?;
+    Ok(admin)
 }
 
 /// What a producer tells of itself.

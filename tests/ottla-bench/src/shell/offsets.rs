@@ -1,7 +1,7 @@
 //! End offsets, asked of the broker.
 
 use super::{
-    client::{config, properties, until},
+    client::{consumer, properties, until},
     target::Target,
 };
 use crate::core::growth::Look;
@@ -33,7 +33,7 @@ impl Ends {
             ("group.id", "ottla-bench-ends"),
             ("isolation.level", "read_uncommitted"),
         ]);
-        let consumer: BaseConsumer = config(target, &own).create()?;
+        let consumer = consumer(target, &own)?;
         let mut asked = TopicPartitionList::new();
         for partition in 0..partitions {
             // As a time, this is the end (ListOffsets, timestamp -1).

@@ -2,7 +2,7 @@
 //! sent. A producer that waits for a slow broker would not see what its users do.
 
 use super::{
-    client::{config, properties},
+    client::{consumer, producer, properties},
     target::Target,
 };
 use crate::core::latency::Latencies;
@@ -99,7 +99,7 @@ pub fn produce(target: &Target, topic: &str, pace: &Pace, begun: Instant) -> any
         acknowledged: Mutex::default(),
         failed: Mutex::default(),
     };
-    let producer: ThreadedProducer<OnTime> = config(target, &own).create_with_context(context)?;
+    let producer: ThreadedProducer<OnTime> = producer(target, &own, context)?;
     let per_tick = pace.bytes_per_second / pace.record_bytes as f64 * TICK.as_secs_f64();
     let mut value = crate::core::payload::values(1, pace.record_bytes).remove(0);
     let (mut sent, mut late, mut tick) = (0_u64, Latencies::default(), 0_u32);
@@ -189,7 +189,7 @@ impl Tail {
             ("auto.offset.reset", "earliest"),
             ("fetch.wait.max.ms", "500"),
         ]);
-        let consumer: BaseConsumer = config(target, &own).create()?;
+        let consumer = consumer(target, &own)?;
         match reading {
             Reading::Assigned(partitions) => {
                 let mut all = TopicPartitionList::new();

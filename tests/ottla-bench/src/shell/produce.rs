@@ -2,7 +2,7 @@
 
 use super::{
     bench::Bench,
-    client::{Counts, Told, config, properties, until},
+    client::{Counts, Told, producer, properties, until},
     offsets::Ends,
     target::Target,
 };
@@ -48,7 +48,7 @@ impl Flood {
             // A batch may be larger than its records are together.
             ("message.max.bytes", "2000000"),
         ]));
-        let producer: BaseProducer<Told> = config(target, &own).create_with_context(Told::default())?;
+        let producer: BaseProducer<Told> = producer(target, &own, Told::default())?;
         let told = Arc::clone(producer.client().context());
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, topic, shape) = (Arc::clone(&stop), topic.to_owned(), *shape);

@@ -3,9 +3,11 @@
 use super::{
     launch::{self, JVM_OPTIONS, LocalBroker, Program, SETTINGS},
     process::Process,
+    token::{self, Tokens},
 };
 use crate::core::report::{BrokerFacts, Setting};
 use anyhow::Context;
+use rdkafka::{ClientContext, client::Client};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -64,6 +66,7 @@ pub struct Target {
     pub properties: Vec<(String, String)>,
     /// The program, where it was started here.
     pub program: Option<Program>,
+    tokens: Option<Tokens>,
     local: Option<LocalBroker>,
 }
 
@@ -82,11 +85,14 @@ impl Target {
             Wanted::Ottla => ("ottla", Program::Ottla(ottla(places)?)),
             Wanted::Kafka => ("kafka", launch::kafka(&places.lib, places.class_path.clone())?),
             Wanted::At(address) => {
+                let is_ours = |(key, _): &&(String, String)| key == token::COMMAND;
+                let command = properties.iter().find(is_ours);
                 return Ok(Self {
                     name: address.clone(),
                     bootstrap: address.clone(),
-                    properties: properties.to_vec(),
+                    properties: properties.iter().filter(|pair| !is_ours(pair)).cloned().collect(),
                     program: None,
+                    tokens: command.map(|(_, command)| Tokens::of(command.clone())),
                     local: None,
                 });
             }
@@ -98,8 +104,17 @@ impl Target {
             bootstrap: local.address().to_string(),
             properties: Vec::new(),
             program: Some(program),
+            tokens: None,
             local: Some(local),
         })
+    }
+
+    /// Gives a client its token, where this broker wants one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn authenticate<C: ClientContext>(&self, client: &Client<C>) -> anyhow::Result<()> {
+        self.tokens.as_ref().map_or(Ok(()), |tokens| tokens.give(client))
     }
 
     /// Its process; `None` where it is elsewhere.
@@ -250,6 +265,7 @@ mod tests {
                 ("security.protocol".into(), "SASL_SSL".into()),
             ],
             program: None,
+            tokens: None,
             local: None,
         };
         let shown = format!("{:?}", target.facts());
