@@ -5,6 +5,7 @@ pub mod figure;
 pub mod growth;
 pub mod html;
 pub mod latency;
+pub mod markdown;
 pub mod payload;
 pub mod plan;
 pub mod report;

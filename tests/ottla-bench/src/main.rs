@@ -48,10 +48,10 @@ struct Arguments {
     /// How often the order A B B A is gone through [default: 1 of quick, 5 of full].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: Option<u16>,
-    /// How long a measurement takes [default: 4 of quick, 20 of full].
+    /// How long a measurement takes [default: 3 of quick, 20 of full].
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
-    /// Where report.json and report.html go.
+    /// Where report.json, report.md and report.html go.
     #[arg(long, value_name = "DIR", default_value = "ottla-bench-report")]
     out: PathBuf,
     /// Tell the questions and what is measured, and do nothing.

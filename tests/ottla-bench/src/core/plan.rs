@@ -28,7 +28,7 @@ impl Plan {
     /// The set's own, unless rounds or seconds are given.
     pub fn of(set: Set, rounds: Option<usize>, seconds: Option<f64>) -> Self {
         let (own_rounds, own_seconds, warm_up_seconds) = match set {
-            Set::Quick => (1, 4.0, 15.0),
+            Set::Quick => (1, 3.0, 15.0),
             Set::Full => (5, 20.0, 60.0),
         };
         Self {

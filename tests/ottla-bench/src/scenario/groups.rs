@@ -80,6 +80,7 @@ impl Case for Groups {
             settings: vec![
                 Setting::new("group.protocol", self.protocol),
                 Setting::new("partitions", self.members.to_string()),
+                Setting::new("group.initial.rebalance.delay.ms", "0"),
                 Setting::new("heartbeats and timeouts", "the defaults of broker and librdkafka"),
             ],
             figures: vec![
