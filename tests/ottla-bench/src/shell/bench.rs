@@ -2,11 +2,13 @@
 
 use super::{
     launch::{self, Program},
+    machine,
     progress::Progress,
     target::{Places, Target},
 };
 use crate::{
     core::{
+        figure::Figure,
         plan::{self, Plan},
         report::{CaseFacts, CaseReport, Measured, Run, Trouble},
     },
@@ -16,8 +18,15 @@ use anyhow::bail;
 use std::{
     cell::{Cell, OnceCell},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// Of every run.
+const STOLEN: Figure = Figure::told(
+    "stolen_ms_per_s",
+    "processor time that the host did not give",
+    "ms per s",
+);
 
 /// What all cases share.
 #[derive(Debug)]
@@ -81,7 +90,8 @@ impl Bench {
         targets: &mut [Target],
         progress: &Progress,
     ) -> CaseReport {
-        let facts = case.facts();
+        let mut facts = case.facts();
+        facts.figures.push(STOLEN);
         let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
         let mut work = Work {
             bench: self,
@@ -137,8 +147,16 @@ impl Work<'_> {
             progress.begin(&format!("{}: {}, {}", self.scenario.name, self.facts.name, target.name));
             // What earlier runs left to be written back is not this run's business.
             rustix::fs::sync();
+            let (begun, before) = (Instant::now(), machine::stolen());
             match case.measure(self.bench, target) {
-                Ok(measured) => self.runs.push(Run { broker, turn, measured }),
+                Ok(measured) => {
+                    let stolen = machine::stolen()
+                        .zip(before)
+                        .map(|(after, before)| after.saturating_sub(before));
+                    let ms_per_s = stolen.map(|stolen| stolen.as_secs_f64() * 1e3 / begun.elapsed().as_secs_f64());
+                    let measured = measured.with(STOLEN.key, ms_per_s);
+                    self.runs.push(Run { broker, turn, measured });
+                }
                 Err(error) => self.fail(target, &error),
             }
             progress.done(1);

@@ -2,7 +2,7 @@
 
 use crate::core::report::Setting;
 use anyhow::Context;
-use std::{fs, path::Path, thread::available_parallelism};
+use std::{fs, path::Path, thread::available_parallelism, time::Duration};
 
 /// Cores, processor, memory, kernel, and the file system below `scratch`.
 pub fn facts(scratch: &Path) -> Vec<Setting> {
@@ -26,6 +26,19 @@ pub fn memory_bytes() -> anyhow::Result<u64> {
     let told = field("/proc/meminfo", "MemTotal").context("/proc/meminfo tells no MemTotal")?;
     let kib: u64 = told.trim_end_matches(" kB").parse().context("MemTotal is no number")?;
     Ok(kib << 10)
+}
+
+/// How long this machine's processors were to work and did not, because the host had none for them; added up over all. A
+/// machine that is held up for hundredths of a second says little about latencies.
+pub fn stolen() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stolen_ticks(&stat)
+        .map(|ticks| Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+fn stolen_ticks(stat: &str) -> Option<u64> {
+    let all = stat.lines().next()?.strip_prefix("cpu ")?;
+    all.split_ascii_whitespace().nth(7)?.parse().ok()
 }
 
 fn field(path: &str, name: &str) -> Option<String> {
@@ -58,4 +71,17 @@ pub fn raise_file_limit() {
             maximum,
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_took_is_the_eighth_figure_of_all_processors() {
+        let stat = "cpu  500229 113370 238365 533120 12102 0 25322 33545 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
+        assert_eq!(stolen_ticks(stat), Some(33_545));
+        assert_eq!(stolen_ticks("intr 1\n"), None);
+        assert!(stolen().is_some());
+    }
 }
