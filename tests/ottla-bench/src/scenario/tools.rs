@@ -17,6 +17,7 @@ use crate::{
         target::Target,
     },
 };
+use anyhow::{Context, ensure};
 use std::{collections::BTreeMap, time::Duration};
 
 pub(super) const SCENARIO: Scenario = Scenario {
@@ -71,11 +72,22 @@ fn produce(bench: &Bench, target: &Target, topic: &str, records: i64) -> anyhow:
     Tool::start(bench.java()?, "ProducerPerformance", &arguments)
 }
 
+/// Of a tool that takes the topic of these cases through.
+fn settings(client: Setting, records: i64) -> Vec<Setting> {
+    vec![
+        client,
+        Setting::new("records", records.to_string()),
+        Setting::new("record bytes", RECORD_BYTES.to_string()),
+        Setting::new("partitions", PARTITIONS.to_string()),
+        Setting::new("its JVM", HEAP.join(" ")),
+    ]
+}
+
 /// Waits for the end of a tool, and for all of its records.
 fn await_records(ends: &Ends, tool: Tool, records: i64) -> anyhow::Result<()> {
     tool.output()?;
     let appended: i64 = ends.at_rest()?.iter().sum();
-    anyhow::ensure!(
+    ensure!(
         appended == records,
         "the end offsets grew by {appended} instead of {records}"
     );
@@ -86,13 +98,7 @@ impl Case for ProducerPerformance {
     fn facts(&self) -> CaseFacts {
         CaseFacts {
             name: "ProducerPerformance".to_owned(),
-            settings: vec![
-                Setting::new("producer", PRODUCER.join(" ")),
-                Setting::new("records", self.records.to_string()),
-                Setting::new("record bytes", RECORD_BYTES.to_string()),
-                Setting::new("partitions", PARTITIONS.to_string()),
-                Setting::new("its JVM", HEAP.join(" ")),
-            ],
+            settings: settings(Setting::new("producer", PRODUCER.join(" ")), self.records),
             figures: vec![
                 Figure::more("mb_per_s", "throughput", "MB/s").with_bar(Bar::Ratio(1.2)),
                 Figure::less("cpu_s_per_gb", "broker CPU", "CPU-s/GB"),
@@ -109,6 +115,7 @@ impl Case for ProducerPerformance {
         // The start of its JVM is left out: from the first records that are seen to the last.
         let mut first = None;
         let last = loop {
+            let has_ended = tool.has_ended()?;
             let look = ends.look(target)?;
             if look.end_offset >= self.records {
                 break look;
@@ -116,10 +123,15 @@ impl Case for ProducerPerformance {
             if look.end_offset > 0 {
                 first.get_or_insert(look);
             }
-            tool.ensure_no_failure()?;
+            ensure!(
+                !has_ended,
+                "ProducerPerformance has ended with {} of {} records",
+                look.end_offset,
+                self.records
+            );
             std::thread::sleep(Duration::from_millis(20));
         };
-        let first = first.ok_or_else(|| anyhow::anyhow!("all records came between two looks"))?;
+        let first = first.context("all records came between two looks")?;
         let growth = Growth::between(&first, &last)?;
         await_records(&ends, tool, self.records)?;
         delete_topics(target, &[&topic])?;
@@ -133,13 +145,7 @@ impl Case for ConsumerPerformance {
     fn facts(&self) -> CaseFacts {
         CaseFacts {
             name: "ConsumerPerformance".to_owned(),
-            settings: vec![
-                Setting::new("consumer", "its defaults, one group a run"),
-                Setting::new("records", self.records.to_string()),
-                Setting::new("record bytes", RECORD_BYTES.to_string()),
-                Setting::new("partitions", PARTITIONS.to_string()),
-                Setting::new("its JVM", HEAP.join(" ")),
-            ],
+            settings: settings(Setting::new("consumer", "its defaults, one group a run"), self.records),
             figures: vec![
                 Figure::more("mb_per_s", "throughput while it fetches, as it tells", "MB/s"),
                 Figure::less("cpu_s", "broker CPU of the whole run", "s"),

@@ -34,21 +34,17 @@ impl Tool {
         })
     }
 
-    /// That it runs or has ended well.
+    /// Whether it has ended, and well.
     ///
     /// # Errors
     /// It has failed.
-    pub fn ensure_no_failure(&mut self) -> anyhow::Result<()> {
-        let status = match &mut self.child {
-            Some(child) => child.try_wait()?,
-            None => None,
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let child = self.child.as_mut().context("it has been waited for")?;
+        let Some(status) = child.try_wait()? else {
+            return Ok(false);
         };
-        ensure!(
-            status.is_none_or(|status| status.success()),
-            "{} ended with {status:?}",
-            self.name
-        );
-        Ok(())
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        Ok(true)
     }
 
     /// Waits for its end; returns what it has printed.
