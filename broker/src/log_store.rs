@@ -67,6 +67,8 @@ pub(crate) struct LogStore {
     preferred: Mutex<HashMap<TopicPartition, usize>>,
     /// What the controller has yet to be told.
     unassigned: Mutex<Vec<Assignment>>,
+    /// What is left of deleted logs; the next start removes what is still there.
+    doomed: Mutex<Vec<(Arc<Directory>, PathBuf)>>,
     /// Whether all logs that were there at start are open, so that a partition that comes now is new.
     is_settled: AtomicBool,
 }
@@ -88,6 +90,7 @@ impl LogStore {
             found: Mutex::new(found),
             preferred: Mutex::default(),
             unassigned: Mutex::default(),
+            doomed: Mutex::default(),
             is_settled: AtomicBool::new(false),
         })
     }
@@ -331,21 +334,46 @@ impl LogStore {
         Ok(dir.open_log_with(&partition, options)?)
     }
 
-    /// Takes the log of a deleted topic away; its name is free from then on. What lies in a directory that is offline
-    /// stays there.
-    pub(crate) fn delete_log(&self, partition: &Partition) {
-        let name = partition.name();
-        self.found.lock().logs.remove(&name);
-        let home = partition.home();
-        let Some(dir) = home.dir.in_use() else { return };
-        if !home.log.dir().exists() {
-            // It was moved, or deleted, at the same moment.
-            return;
+    /// Takes the logs of deleted topics out of use; their names are free from then on. The files go with
+    /// [`LogStore::remove_doomed`]. What lies in a directory that is offline stays there.
+    pub(crate) fn delete_logs(&self, partitions: &[Arc<Partition>]) {
+        let names: Vec<TopicPartition> = partitions.iter().map(|partition| partition.name()).collect();
+        {
+            let mut found = self.found.lock();
+            names.iter().for_each(|name| drop(found.logs.remove(name)));
         }
-        let deleted = dir.delete_log(&name, &home.log, new_id());
-        if let Err(error) = deleted.and_then(|deleted| dir.remove_dir(&deleted)) {
-            home.dir.blame(&error, &name, &Occasion::default());
+        let homes: Vec<_> = partitions.iter().map(|partition| partition.home()).collect();
+        for directory in &self.dirs {
+            let Some(dir) = directory.in_use() else { continue };
+            let here = names.iter().zip(&homes).filter(|(_, home)| {
+                // Else it was moved, or deleted, at the same moment.
+                Arc::ptr_eq(&home.dir, directory) && home.log.dir().exists()
+            });
+            let logs: Vec<_> = here.map(|(name, home)| (name, &home.log, new_id())).collect();
+            if logs.is_empty() {
+                continue;
+            }
+            match dir.delete_logs(&logs) {
+                Ok(deleted) => self
+                    .doomed
+                    .lock()
+                    .extend(deleted.into_iter().map(|path| (directory.clone(), path))),
+                Err(error) => directory.blame(&error, &"deleting logs", &Occasion::default()),
+            }
         }
+    }
+
+    /// Removes the files of deleted logs; says whether there were any. It takes long where they are large.
+    pub(crate) fn remove_doomed(&self) -> bool {
+        let doomed = std::mem::take(&mut *self.doomed.lock());
+        let were_any = !doomed.is_empty();
+        for (directory, path) in doomed {
+            let Some(dir) = directory.in_use() else { continue };
+            if let Err(error) = dir.remove_dir(&path) {
+                directory.blame(&error, &path.display(), &Occasion::default());
+            }
+        }
+        were_any
     }
 
     /// Writes down how far the metadata log goes, before the logs of topics are opened.

@@ -301,26 +301,24 @@ impl LogDir {
         Ok(())
     }
 
-    /// Takes the log of a deleted topic out of use: from here on its name is free. The files stay until
-    /// [`LogDir::remove_dir`] of the directory that is returned; what was read before stays readable.
+    /// Takes logs of deleted topics out of use: from here on their names are free. The files stay until
+    /// [`LogDir::remove_dir`] of the directories that are returned; what was read before stays readable.
     ///
-    /// `unique` is a random id.
+    /// Each log comes with a random id.
     ///
     /// # Errors
-    /// The disk's; the log is offline nonetheless.
-    pub fn delete_log(&self, partition: &TopicPartition, log: &Log, unique: Uuid) -> Result<PathBuf, LogDirError> {
-        log.take_offline();
-        self.rename_to_deleted(partition, log, unique)
+    /// The disk's; the logs are offline nonetheless.
+    pub fn delete_logs(&self, logs: &[(&TopicPartition, &Log, Uuid)]) -> Result<Vec<PathBuf>, LogDirError> {
+        logs.iter().for_each(|(_, log, _)| log.take_offline());
+        let renamed = logs
+            .iter()
+            .map(|(partition, log, unique)| self.rename_to_deleted(partition, log, *unique));
+        self.free_names(renamed.collect(), logs.iter().map(|(partition, ..)| *partition))
     }
 
-    fn rename_to_deleted(&self, partition: &TopicPartition, log: &Log, unique: Uuid) -> Result<PathBuf, LogDirError> {
+    fn rename_to_deleted(&self, partition: &TopicPartition, log: &Log, unique: Uuid) -> io::Result<PathBuf> {
         let deleted = self.path.join(names::deleted(partition, unique));
-        self.disk
-            .rename(log.dir(), &deleted)
-            .and_then(|()| self.disk.sync_dir(&self.path))
-            .map_err(|error| self.failed(error))?;
-        self.forget(partition);
-        Ok(deleted)
+        self.disk.rename(log.dir(), &deleted).map(|()| deleted)
     }
 
     /// Sets a log aside that this node should not have, for a human to look at. Returns where it is now.
@@ -331,12 +329,21 @@ impl LogDir {
     /// The disk's.
     pub fn set_aside(&self, partition: &TopicPartition, unique: Uuid) -> Result<PathBuf, LogDirError> {
         let stray = self.path.join(names::stray(partition, unique));
-        self.disk
-            .rename(&self.path.join(partition.dir_name()), &stray)
-            .and_then(|()| self.disk.sync_dir(&self.path))
+        let renamed = self.disk.rename(&self.path.join(partition.dir_name()), &stray);
+        self.free_names(renamed.map(|()| stray), [partition])
+    }
+
+    /// What is renamed away, however many logs there are, is made durable once.
+    fn free_names<'a, T>(
+        &self,
+        renamed: io::Result<T>,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<T, LogDirError> {
+        let renamed = renamed
+            .and_then(|renamed| self.disk.sync_dir(&self.path).map(|()| renamed))
             .map_err(|error| self.failed(error))?;
-        self.forget(partition);
-        Ok(stray)
+        partitions.into_iter().for_each(|partition| self.forget(partition));
+        Ok(renamed)
     }
 
     fn forget(&self, partition: &TopicPartition) {

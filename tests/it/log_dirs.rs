@@ -267,6 +267,28 @@ fn the_log_of_a_topic_that_was_made_anew_meanwhile_is_set_aside() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn the_files_of_a_deleted_topic_go_while_its_name_is_in_use_again() -> Outcome {
+    let scratch = Scratch::new("deleted");
+    let dirs = dirs(&scratch);
+    let broker = start(&scratch, &[])?;
+    let mut client = broker.connect()?;
+    for _ in 0..3 {
+        client.create_topic("t", 20, &[])?;
+        assert_eq!(produce(&mut client, "t", 7)?, (ErrorCode::None, 0));
+        delete_topic(&mut client, "t")?;
+    }
+    client.create_topic("t", 20, &[])?;
+    let count = |dir: &PathBuf| -> ottla_tests::Result<usize> {
+        let entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
+        let names = entries.iter().map(|entry| entry.file_name());
+        Ok(names.filter(|name| name.to_string_lossy().starts_with("t-")).count())
+    };
+    eventually(|| Ok(dirs.iter().map(count).sum::<ottla_tests::Result<usize>>()? == 20))?;
+    assert_eq!(dirs.iter().map(|dir| lie_in(dir, "t").len()).sum::<usize>(), 20);
+    Ok(())
+}
+
 fn delete_topic(client: &mut Client, name: &str) -> Outcome {
     use ottla_protocol::messages::{DeleteTopicsRequest, delete_topics_request::DeleteTopicState};
     let topic = DeleteTopicState {

@@ -72,9 +72,9 @@ impl Broker {
             // Directories may be cordoned now, or not any more.
             self.logs.siblings().news.notify_one();
         }
-        for id in changes.deleted_topics.keys() {
-            self.drop_topic(*id);
-        }
+        let dropped = changes.deleted_topics.keys();
+        let dropped: Vec<_> = dropped.flat_map(|id| self.partitions.remove_topic(*id)).collect();
+        self.delete_logs(&dropped);
         let deleted = changes
             .deleted_topics
             .iter()
@@ -210,9 +210,11 @@ impl Broker {
         }
     }
 
-    fn drop_topic(&self, id: Uuid) {
-        for partition in self.partitions.remove_topic(id) {
-            self.logs.delete_log(&partition);
+    /// Takes logs of deleted topics out of use; another thread removes their files.
+    pub(crate) fn delete_logs(&self, partitions: &[Arc<Partition>]) {
+        if !partitions.is_empty() {
+            self.logs.delete_logs(partitions);
+            self.housekeeper.look();
         }
     }
 

@@ -1,4 +1,5 @@
-//! What has to be done from time to time: roll and retain, flush, write checkpoints, forget silent producers.
+//! What has to be done from time to time: roll and retain, flush, write checkpoints, forget silent producers, remove files
+//! of deleted topics.
 //!
 //! One thread for all partitions; it waits for the disk, so it is none of the runtime's.
 
@@ -100,6 +101,10 @@ impl Schedule {
 
     /// Does what is due; returns how long nothing else is.
     fn work(&mut self, broker: &Broker, now: Instant) -> Duration {
+        if broker.logs.remove_doomed() {
+            // There may be space for what there was none.
+            broker.lead_again();
+        }
         let mut partitions = broker.partitions.all();
         partitions.retain(|partition| !partition.is_offline());
         if due(

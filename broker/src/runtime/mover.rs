@@ -262,7 +262,7 @@ impl Mover {
         broker.moves.end(name, asked);
         match partition.is_gone() {
             // Whoever deleted the topic may have seen the old log only.
-            true => broker.logs.delete_log(partition),
+            true => broker.delete_logs(std::slice::from_ref(partition)),
             false => broker.logs.note_moved(topic_partition.clone(), &target),
         }
         tracing::info!(partition = %topic_partition, dir = %target.path().display(), "the log was moved");

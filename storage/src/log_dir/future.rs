@@ -154,7 +154,7 @@ impl LogDir {
             log.adopt(unwritten);
             // Whoever reads the old log and misses its files finds this one.
             install(log);
-            Ok(source_dir.rename_to_deleted(partition, source, unique))
+            Ok(source_dir.free_names(source_dir.rename_to_deleted(partition, source, unique), [partition]))
         })
     }
 

@@ -97,7 +97,7 @@ fn a_deleted_log_frees_its_name_and_is_found_until_it_is_removed() {
     let log = open_log(&dir, &partition);
     append(&log);
     let slice = log.read(0, Offset::MAX, 1000, true).unwrap();
-    let deleted = dir.delete_log(&partition, &log, Uuid([1; 16])).unwrap();
+    let deleted = dir.delete_logs(&[(&partition, &log, Uuid([1; 16]))]).unwrap();
     assert!(!slice.records.into_bytes().unwrap().is_empty());
     let again = dir
         .open_log(&partition, LogConfig::default(), Some(Uuid([8; 16])), 0)
@@ -106,7 +106,8 @@ fn a_deleted_log_frees_its_name_and_is_found_until_it_is_removed() {
 
     let kinds: Vec<_> = dir.partitions().unwrap().into_iter().map(|found| found.kind).collect();
     assert_eq!(kinds, [DirKind::Current, DirKind::Deleted]);
-    dir.remove_dir(&deleted).unwrap();
+    assert_eq!(deleted.len(), 1);
+    dir.remove_dir(&deleted[0]).unwrap();
     assert_eq!(dir.partitions().unwrap().len(), 1);
 }
 
