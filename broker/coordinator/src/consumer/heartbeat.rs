@@ -67,6 +67,7 @@ impl Groups {
         actions: &mut Actions,
     ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
         validate::check(request, caller.version, &self.config)?;
+        let request = &*validate::in_full(request);
         let beginning = self.beginning(&request.group_id, request.member_epoch == 0)?;
         let beat = self.beat(
             beginning.as_ref().map(|beginning| &beginning.group),

@@ -34,6 +34,9 @@ pub(crate) struct Subscription {
     pub(crate) classic: Option<Box<ClassicMemberMetadata>>,
 }
 
+/// Of a member that joins without telling its own: what `max.poll.interval.ms` is by default, in librdkafka and in Java.
+const REBALANCE_TIMEOUT_MS: i32 = 300_000;
+
 impl Default for Subscription {
     fn default() -> Self {
         Self {
@@ -43,7 +46,7 @@ impl Default for Subscription {
             client_host: Str::EMPTY,
             topic_names: BTreeSet::new(),
             topic_regex: Str::EMPTY,
-            rebalance_timeout_ms: -1,
+            rebalance_timeout_ms: REBALANCE_TIMEOUT_MS,
             server_assignor: None,
             classic: None,
         }

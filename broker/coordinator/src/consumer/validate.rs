@@ -3,6 +3,7 @@
 use super::{current::LEAVE_STATIC_EPOCH, refusal::Refusal};
 use crate::config::{GroupsConfig, MAX_NAME_BYTES, MAX_SUBSCRIBED_TOPICS};
 use ottla_protocol::{ErrorCode, Str, messages::ConsumerGroupHeartbeatRequest};
+use std::borrow::Cow;
 
 /// The member epoch of a member that leaves.
 pub(super) const LEAVE_EPOCH: i32 = -1;
@@ -41,13 +42,10 @@ fn check_names(request: &ConsumerGroupHeartbeatRequest, version: i16) -> Result<
 
 fn check_epoch(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refusal> {
     match request.member_epoch {
-        0 if request.rebalance_timeout_ms == -1 => Err(Refusal::invalid(
-            "RebalanceTimeoutMs must be provided in first request.",
-        )),
         0 if request
             .topic_partitions
             .as_ref()
-            .is_none_or(|partitions| !partitions.is_empty()) =>
+            .is_some_and(|partitions| !partitions.is_empty()) =>
         {
             Err(Refusal::invalid("TopicPartitions must be empty when (re-)joining."))
         }
@@ -57,6 +55,20 @@ fn check_epoch(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refusal> {
         LEAVE_STATIC_EPOCH if request.instance_id.is_none() => Err(Refusal::invalid("InstanceId can't be null.")),
         ..LEAVE_STATIC_EPOCH => Err(Refusal::invalid("MemberEpoch is invalid.")),
         _ => Ok(()),
+    }
+}
+
+/// A member that joins has nothing, whether it says so or not.
+///
+/// Kafka refuses who joins without saying so, or without a rebalance timeout. librdkafka (2.15) does that when it subscribes
+/// again right after the answer to its leave, and takes the refusal for the end of its consumer.
+pub(super) fn in_full(request: &ConsumerGroupHeartbeatRequest) -> Cow<'_, ConsumerGroupHeartbeatRequest> {
+    match (request.member_epoch, &request.topic_partitions) {
+        (0, None) => Cow::Owned(ConsumerGroupHeartbeatRequest {
+            topic_partitions: Some(Vec::new()),
+            ..request.clone()
+        }),
+        _ => Cow::Borrowed(request),
     }
 }
 
