@@ -45,7 +45,7 @@ struct Settings {
     overrides: Vec<String>,
 }
 
-/// Does what the command line says.
+/// Does what the command line says. What is printed may be piped into `head`: whoever only looks ends then without a word.
 ///
 /// # Errors
 /// What a person should read.
@@ -59,8 +59,16 @@ pub fn run() -> anyhow::Result<ExitCode> {
     {
         Command::Serve(settings) => on_runtime(serve::serve(settings))?,
         Command::Quickstart(settings) => on_runtime(quickstart::quickstart(settings))?,
-        Command::Log(command) => return log::run(command),
-        Command::Group(command) => return group::run(&command),
+        Command::Log(command) => {
+            if command.only_looks() {
+                sigpipe::reset();
+            }
+            return log::run(command);
+        }
+        Command::Group(command) => {
+            sigpipe::reset();
+            return group::run(&command);
+        }
         Command::Bench(arguments) => return bench::run(arguments),
     }
     Ok(ExitCode::SUCCESS)

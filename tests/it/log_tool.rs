@@ -9,7 +9,7 @@ use ottla_protocol::{
 };
 use ottla_tests::{
     client::{Client, first_code, now_ms, produce_request},
-    process::{Broker, eventually, run},
+    process::{Broker, binary, eventually, run},
     scratch::Scratch,
     simple_group,
     transactional::{Producer, UNVERIFIED},
@@ -19,6 +19,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 type Outcome = ottla_tests::Result<()>;
@@ -305,6 +306,23 @@ fn files_are_printed_for_people_and_programs() -> Outcome {
     assert!(print(&[], &format!("{log}.index"))?.contains("entry  offset"));
     assert!(print(&[], &format!("{log}.timeindex"))?.contains("entry  timestamp"));
     assert!(print(&[], "orders-0/leader-epoch-checkpoint")?.contains("line  text"));
+    Ok(())
+}
+
+#[test]
+fn what_nobody_reads_any_more_is_no_panic() -> Outcome {
+    let scratch = Scratch::new("closed-pipe");
+    let broker = stopped(&scratch)?;
+    let segment = broker.data().join("orders-0/00000000000000000000.log");
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let ended = Command::new(binary())
+        .args(["log", "dump"])
+        .arg(segment)
+        .stdout(writer)
+        .output()?;
+    assert!(!ended.status.success(), "{}", ended.status);
+    assert_eq!(String::from_utf8(ended.stderr)?, "");
     Ok(())
 }
 

@@ -35,6 +35,16 @@ pub(super) enum LogCommand {
     AcceptLoss(AcceptLoss),
 }
 
+impl LogCommand {
+    /// Whether it changes nothing: it may be ended at any time.
+    pub(super) fn only_looks(&self) -> bool {
+        match self {
+            Self::Verify(_) | Self::Dump(_) => true,
+            Self::AcceptLoss(_) => false,
+        }
+    }
+}
+
 /// `ottla log verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {

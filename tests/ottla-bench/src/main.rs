@@ -90,6 +90,8 @@ fn main() -> ExitCode {
         }
     };
     if arguments.list {
+        // So that it may be piped into `head`.
+        sigpipe::reset();
         list(&plan, &scenarios, &arguments.cases);
         return ExitCode::SUCCESS;
     }
