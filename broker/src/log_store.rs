@@ -353,13 +353,12 @@ impl LogStore {
             if logs.is_empty() {
                 continue;
             }
-            match dir.delete_logs(&logs) {
-                Ok(deleted) => self
-                    .doomed
-                    .lock()
-                    .extend(deleted.into_iter().map(|path| (directory.clone(), path))),
-                Err(error) => directory.blame(&error, &"deleting logs", &Occasion::default()),
+            let mut deleted = Vec::new();
+            if let Err(error) = dir.delete_logs(&logs, &mut deleted) {
+                directory.blame(&error, &"deleting logs", &Occasion::default());
             }
+            let doomed = deleted.into_iter().map(|path| (directory.clone(), path));
+            self.doomed.lock().extend(doomed);
         }
     }
 

@@ -302,18 +302,35 @@ impl LogDir {
     }
 
     /// Takes logs of deleted topics out of use: from here on their names are free. The files stay until
-    /// [`LogDir::remove_dir`] of the directories that are returned; what was read before stays readable.
-    ///
-    /// Each log comes with a random id.
+    /// [`LogDir::remove_dir`] of the directories that `deleted` gets; what was read before stays readable. Each log comes with
+    /// a random id.
     ///
     /// # Errors
-    /// The disk's; the logs are offline nonetheless.
-    pub fn delete_logs(&self, logs: &[(&TopicPartition, &Log, Uuid)]) -> Result<Vec<PathBuf>, LogDirError> {
+    /// The disk's, the first of them: the log that it met is offline nonetheless, the others are as without it.
+    pub fn delete_logs(
+        &self,
+        logs: &[(&TopicPartition, &Log, Uuid)],
+        deleted: &mut Vec<PathBuf>,
+    ) -> Result<(), LogDirError> {
         logs.iter().for_each(|(_, log, _)| log.take_offline());
-        let renamed = logs
+        let mut refused = None;
+        let renamed: Vec<&TopicPartition> = logs
             .iter()
-            .map(|(partition, log, unique)| self.rename_to_deleted(partition, log, *unique));
-        self.free_names(renamed.collect(), logs.iter().map(|(partition, ..)| *partition))
+            .filter_map(
+                |(partition, log, unique)| match self.rename_to_deleted(partition, log, *unique) {
+                    Ok(dir) => {
+                        deleted.push(dir);
+                        Some(*partition)
+                    }
+                    Err(error) => {
+                        refused.get_or_insert(error);
+                        None
+                    }
+                },
+            )
+            .collect();
+        self.free_names(Ok(()), renamed)?;
+        refused.map_or(Ok(()), |error| Err(self.failed(error)))
     }
 
     fn rename_to_deleted(&self, partition: &TopicPartition, log: &Log, unique: Uuid) -> io::Result<PathBuf> {

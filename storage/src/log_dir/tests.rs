@@ -97,7 +97,9 @@ fn a_deleted_log_frees_its_name_and_is_found_until_it_is_removed() {
     let log = open_log(&dir, &partition);
     append(&log);
     let slice = log.read(0, Offset::MAX, 1000, true).unwrap();
-    let deleted = dir.delete_logs(&[(&partition, &log, Uuid([1; 16]))]).unwrap();
+    let mut deleted = Vec::new();
+    dir.delete_logs(&[(&partition, &log, Uuid([1; 16]))], &mut deleted)
+        .unwrap();
     assert!(!slice.records.into_bytes().unwrap().is_empty());
     let again = dir
         .open_log(&partition, LogConfig::default(), Some(Uuid([8; 16])), 0)
@@ -109,6 +111,24 @@ fn a_deleted_log_frees_its_name_and_is_found_until_it_is_removed() {
     assert_eq!(deleted.len(), 1);
     dir.remove_dir(&deleted[0]).unwrap();
     assert_eq!(dir.partitions().unwrap().len(), 1);
+}
+
+#[test]
+fn a_log_that_cannot_be_deleted_keeps_no_other_one() {
+    let scratch = scratch("log-dir");
+    let dir = open(scratch.path());
+    let partitions = [0, 1, 2].map(|index| TopicPartition::new("orders", index));
+    let logs = partitions.each_ref().map(|partition| open_log(&dir, partition));
+    std::fs::remove_dir_all(logs[1].dir()).unwrap();
+    let asked: Vec<_> = (1..)
+        .zip(partitions.iter().zip(&logs))
+        .map(|(id, (partition, log))| (partition, log, Uuid([id; 16])))
+        .collect();
+    let mut deleted = Vec::new();
+    assert!(dir.delete_logs(&asked, &mut deleted).is_err());
+    assert_eq!(deleted.len(), 2);
+    let kinds: Vec<_> = dir.partitions().unwrap().into_iter().map(|found| found.kind).collect();
+    assert_eq!(kinds, [DirKind::Deleted, DirKind::Deleted]);
 }
 
 #[test]
