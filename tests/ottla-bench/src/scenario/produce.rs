@@ -30,9 +30,6 @@ pub(super) const SCENARIO: Scenario = Scenario {
 /// How long system calls are counted, after what is measured.
 const COUNTING_SECONDS: f64 = 2.0;
 
-/// What memory is brought in for.
-const BYTES_PER_SECOND: f64 = 350e6;
-
 struct Produce {
     shape: Shape,
     /// Of CPU per GB.
@@ -104,7 +101,7 @@ impl Case for Produce {
             Figure::less("anonymous_mib", "anonymous memory, peak", "MiB").with_maybe_bar(bulk(Bar::Ratio(0.05))),
             Figure::told("file_mib", "pages of files, peak", "MiB"),
             Figure::told("records_per_request", "records in a request", ""),
-            Figure::told("file_cpu_s_per_gb", "writing as much into a file, CPU", "CPU-s/GB"),
+            Figure::told("file_cpu_s_per_gb", "the same bytes into a file, CPU", "CPU-s/GB"),
         ];
         if self.counts_system_calls {
             let calls = Figure::less("system_calls_per_request", "system calls", "per request");
@@ -126,12 +123,7 @@ impl Case for Produce {
         let ends = Ends::of(target, &topic, self.shape.partitions)?;
         let process = target.process();
         // A broker elsewhere has its own memory.
-        let of_file = process
-            .map(|_| {
-                let bytes = BYTES_PER_SECOND * bench.plan.duration().as_secs_f64();
-                pages::bring_in(&bench.scratch, bytes as u64)
-            })
-            .transpose()?;
+        let of_file = process.map(|_| pages::fill(&bench.scratch)).transpose()?;
         let watch = process.map(|process| process.watch());
         let mut calls = None;
         let flooded = measure(

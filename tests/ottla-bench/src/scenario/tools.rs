@@ -14,6 +14,7 @@ use crate::{
         client::{create_topic, delete_topics},
         java::{HEAP, Tool},
         offsets::Ends,
+        pages,
         target::Target,
     },
 };
@@ -111,6 +112,9 @@ impl Case for ProducerPerformance {
         let topic = bench.unique("tools");
         create_topic(target, &topic, PARTITIONS, &[])?;
         let ends = Ends::of(target, &topic, PARTITIONS)?;
+        if target.process().is_some() {
+            pages::fill(&bench.scratch)?;
+        }
         let mut tool = produce(bench, target, &topic, self.records)?;
         // The start of its JVM is left out: from the first records that are seen to the last.
         let mut first = None;

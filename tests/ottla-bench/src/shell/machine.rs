@@ -23,9 +23,21 @@ pub fn facts(scratch: &Path) -> Vec<Setting> {
 /// # Errors
 /// /proc/meminfo does not tell.
 pub fn memory_bytes() -> anyhow::Result<u64> {
-    let told = field("/proc/meminfo", "MemTotal").context("/proc/meminfo tells no MemTotal")?;
-    let kib: u64 = told.trim_end_matches(" kB").parse().context("MemTotal is no number")?;
-    Ok(kib << 10)
+    of_memory("MemTotal")
+}
+
+/// Memory that nothing is in.
+///
+/// # Errors
+/// /proc/meminfo does not tell.
+pub fn free_bytes() -> anyhow::Result<u64> {
+    of_memory("MemFree")
+}
+
+fn of_memory(name: &str) -> anyhow::Result<u64> {
+    let told = field("/proc/meminfo", name).with_context(|| format!("/proc/meminfo tells no {name}"))?;
+    let kib = told.trim_end_matches(" kB").parse::<u64>();
+    Ok(kib.with_context(|| format!("{name} is no number"))? << 10)
 }
 
 /// How long this machine's processors were to work and did not, because the host had none for them; added up over all. A
