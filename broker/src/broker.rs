@@ -296,7 +296,7 @@ fn bind(config: &BrokerConfig) -> anyhow::Result<Vec<Listener>> {
             .with_context(cannot)?
             .next()
             .with_context(cannot)?;
-        bound.push(Listener::bind(name, address).with_context(cannot)?);
+        bound.push(Listener::bind(name, address, config.socket_buffers.receive_bytes).with_context(cannot)?);
     }
     Ok(bound)
 }
@@ -310,7 +310,7 @@ fn bind_http(config: &BrokerConfig) -> anyhow::Result<Option<TcpListener>> {
     let address = (host.as_str(), *port).to_socket_addrs();
     let bound = address.and_then(|mut addresses| {
         let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Listener::bind("http", address)
+        Listener::bind("http", address, None)
     });
     match bound {
         Ok(listener) => Ok(Some(listener.into_socket())),

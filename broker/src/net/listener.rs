@@ -5,6 +5,7 @@ use super::{
     connection::{Connection, Peer},
 };
 use crate::broker::Broker;
+use socket2::SockRef;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -23,17 +24,21 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds `address`.
+    /// Binds `address`. Connections have receive buffers of `receive_bytes`, if given: what the peer is told when it connects
+    /// follows from it.
     ///
     /// # Errors
     /// The address is taken or not of this machine.
-    pub(crate) fn bind(name: &str, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(name: &str, address: SocketAddr, receive_bytes: Option<usize>) -> io::Result<Self> {
         let socket = socket2::Socket::new(
             socket2::Domain::for_address(address),
             socket2::Type::STREAM.nonblocking(),
             Some(socket2::Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
+        if let Some(bytes) = receive_bytes {
+            socket.set_recv_buffer_size(bytes)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(1024)?;
         Ok(Self {
@@ -86,7 +91,7 @@ impl Listener {
         }
         broker.metrics.connection_accepted();
         let guard = ConnectionGuard(broker.clone(), ip);
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = set_up(&stream, broker.config.socket_buffers.send_bytes) {
             tracing::debug!(client = %address, %error, "the connection is gone");
             return;
         }
@@ -110,11 +115,43 @@ impl Listener {
     }
 }
 
+fn set_up(stream: &TcpStream, send_bytes: Option<usize>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    match send_bytes {
+        Some(bytes) => SockRef::from(stream).set_send_buffer_size(bytes),
+        None => Ok(()),
+    }
+}
+
 /// Counts a connection as long as it lives.
 struct ConnectionGuard(Arc<Broker>, IpAddr);
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.admission.leave(self.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn buffers_have_the_sizes_that_are_given() -> io::Result<()> {
+        let listener = Listener::bind("PLAINTEXT", ([127, 0, 0, 1], 0).into(), Some(30_000))?;
+        let client = TcpStream::connect(listener.local_address()?).await?;
+        let (accepted, _) = listener.socket.accept().await?;
+        set_up(&accepted, Some(20_000))?;
+        // Linux takes as much again for its own books.
+        let buffers = SockRef::from(&accepted);
+        assert_eq!(
+            (buffers.recv_buffer_size()?, buffers.send_buffer_size()?),
+            (60_000, 40_000)
+        );
+        // What is not given is the system's.
+        let before = SockRef::from(&client).send_buffer_size()?;
+        set_up(&client, None)?;
+        assert_eq!(SockRef::from(&client).send_buffer_size()?, before);
+        Ok(())
     }
 }
