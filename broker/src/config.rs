@@ -107,10 +107,9 @@ const RECEIVE_BUFFER: &str = "socket.receive.buffer.bytes";
 /// The kernel's buffers of a connection; `None`: they are the system's to size, and to adapt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketBuffers {
-    /// `socket.send.buffer.bytes`. What it holds of a log costs nothing but its pages' time in the processor's cache: with
-    /// the system's 4 MB a reader of the same machine costs a fifth more.
+    /// `socket.send.buffer.bytes`.
     pub(crate) send_bytes: Option<usize>,
-    /// `socket.receive.buffer.bytes` if the file has it: with Kafka's default of 100 KiB a GB produced costs a quarter more.
+    /// `socket.receive.buffer.bytes` if the file has it: Kafka's default is not taken over (decision 0018).
     pub(crate) receive_bytes: Option<usize>,
 }
 

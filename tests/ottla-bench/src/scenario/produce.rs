@@ -101,7 +101,7 @@ impl Case for Produce {
             Figure::less("anonymous_mib", "anonymous memory, peak", "MiB").with_maybe_bar(bulk(Bar::Ratio(0.05))),
             Figure::told("file_mib", "pages of files, peak", "MiB"),
             Figure::told("records_per_request", "records in a request", ""),
-            Figure::told("file_cpu_s_per_gb", "the same bytes into a file, CPU", "CPU-s/GB"),
+            Figure::told("file_cpu_s_per_gb", "writing into a file, CPU", "CPU-s/GB"),
         ];
         if self.counts_system_calls {
             let calls = Figure::less("system_calls_per_request", "system calls", "per request");
