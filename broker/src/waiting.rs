@@ -20,25 +20,45 @@ pub(crate) type SlotIndex = u32;
 /// What one fetch or fetch session waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
-    marked: Mutex<BTreeSet<SlotIndex>>,
+    marks: Mutex<Marks>,
     news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Marks {
+    slots: BTreeSet<SlotIndex>,
+    /// Nobody is woken.
+    is_quiet: bool,
 }
 
 impl Interest {
     /// Notes that the slot has to be looked at, and wakes who waits.
     pub(crate) fn mark(&self, slot: SlotIndex) {
-        self.mark_quietly(slot);
-        self.news.notify_one();
+        let mut marks = self.marks.lock();
+        marks.slots.insert(slot);
+        if !marks.is_quiet {
+            drop(marks);
+            self.news.notify_one();
+        }
     }
 
     /// Notes that the slot has to be looked at.
     pub(crate) fn mark_quietly(&self, slot: SlotIndex) {
-        self.marked.lock().insert(slot);
+        self.marks.lock().slots.insert(slot);
     }
 
     /// Takes all marks.
     pub(crate) fn take_marked(&self) -> BTreeSet<SlotIndex> {
-        mem::take(&mut self.marked.lock())
+        mem::take(&mut self.marks.lock().slots)
+    }
+
+    /// Does what brings news, of which nobody is to be woken: whoever calls this looks afterwards at what there is, and sees
+    /// what others have done meanwhile too.
+    pub(crate) fn without_news<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.marks.lock().is_quiet = true;
+        let done = work();
+        self.marks.lock().is_quiet = false;
+        done
     }
 
     /// Ends when a slot has been marked since the last time.
@@ -90,6 +110,7 @@ impl Interested {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::{Context, Waker};
 
     #[test]
     fn news_mark_only_the_slot_of_their_partition() {
@@ -103,6 +124,18 @@ mod tests {
         second.unregister(registration);
         second.wake();
         assert_eq!(interest.take_marked(), BTreeSet::new());
+    }
+
+    #[tokio::test]
+    async fn whoever_brings_news_itself_is_not_woken_by_them_but_by_the_next() {
+        let (partition, interest) = (Interested::default(), Arc::new(Interest::default()));
+        partition.register(&interest, 0);
+        interest.without_news(|| partition.wake());
+        assert_eq!(interest.take_marked(), BTreeSet::from([0]));
+        let mut news = std::pin::pin!(interest.news());
+        assert!(news.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        partition.wake();
+        news.await;
     }
 
     #[tokio::test]

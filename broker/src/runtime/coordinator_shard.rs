@@ -1,24 +1,28 @@
-//! One task for each partition of `__consumer_offsets`: the only writer of its groups.
+//! One shard for each partition of `__consumer_offsets`: the only writer of its groups, used by one at a time.
 //!
-//! It takes the commands that wait, lets `ottla_coordinator::Groups` decide each, applies what was decided, appends all
-//! of it as one batch, and lets the answers go when the high watermark has passed it. An answer that came without
-//! records waits for the records before it all the same. It loads the groups by replaying the log.
+//! It lets `ottla_coordinator::Groups` decide each command, applies what was decided, appends it, and lets the answers go
+//! when the high watermark has passed it. An answer that came without records waits for the records before it all the
+//! same. Whoever brings a command uses the shard itself while nobody waits (`coordinator_shard/desk.rs`); what waits is
+//! decided by the shard's task, and appended as one batch. The task loads the groups by replaying the log, and sees to
+//! what comes by itself: time, other topics, the high watermark.
 //!
 //! Whatever goes wrong ends the shard: everybody who waits is told to ask again, and the next request starts a new
 //! shard, which loads what is in the log. So there is no state that the log does not bear out.
 
+mod desk;
 mod transactions;
 
 pub(crate) use super::journal::log::Producer;
 
 use super::journal::{COMMANDS_PER_WRITE, Entry, Journal, QUEUE, log, until_loaded};
-use crate::{coordinators::ImageView, partitions::Partition, stop::Stop};
+use crate::{coordinators::ImageView, partitions::Partition, stop::Stop, waiting::Interest};
+use desk::{Desk, Place};
 use ottla_coordinator::{Actions, Groups, GroupsConfig, Now, Reply, Ticket};
 use ottla_protocol::{ErrorCode, Str, ids::Uuid};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Instant};
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -54,10 +58,12 @@ enum Command {
 }
 
 /// Topics that are gone and whose offsets the shard has not forgotten yet.
-#[derive(Default)]
-struct Gone {
-    topics: Mutex<Vec<(Str, Uuid)>>,
-    news: Notify,
+type Gone = Mutex<Vec<(Str, Uuid)>>;
+
+/// A command that the shard's task is to decide.
+struct Queued {
+    command: Command,
+    place: Place,
 }
 
 /// What a new shard needs.
@@ -74,7 +80,8 @@ pub(crate) struct Setting {
 /// Where requests to a shard go in.
 #[derive(Clone)]
 pub(crate) struct ShardHandle {
-    commands: mpsc::Sender<Command>,
+    desk: Arc<Desk<Shard>>,
+    commands: mpsc::Sender<Queued>,
     is_loaded: watch::Receiver<bool>,
     gone: Arc<Gone>,
 }
@@ -83,13 +90,14 @@ pub(crate) struct ShardHandle {
 pub(crate) fn start(setting: Setting) -> (ShardHandle, JoinHandle<()>) {
     let (sender, commands) = mpsc::channel(QUEUE);
     let (loaded, is_loaded) = watch::channel(false);
-    let gone = Arc::new(Gone::default());
+    let (desk, gone) = (Arc::<Desk<Shard>>::default(), Arc::<Gone>::default());
     let handle = ShardHandle {
+        desk: desk.clone(),
         commands: sender,
         is_loaded,
         gone: gone.clone(),
     };
-    (handle, tokio::spawn(run(setting, commands, loaded, gone)))
+    (handle, tokio::spawn(run(setting, desk, commands, loaded, gone)))
 }
 
 impl ShardHandle {
@@ -138,9 +146,29 @@ impl ShardHandle {
         *self.is_loaded.borrow() && !self.has_ended()
     }
 
+    /// Has the command obeyed, at once or when its turn comes.
     async fn send(&self, command: Command) -> Result<(), ErrorCode> {
-        let sent = self.commands.send(command).await;
+        let Some(command) = self.at_once(command) else {
+            return Ok(());
+        };
+        let place = self.desk.queue();
+        let sent = self.commands.send(Queued { command, place }).await;
         sent.map_err(|_| ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Gives the command back if it has to wait.
+    fn at_once(&self, command: Command) -> Option<Command> {
+        let Some(mut shard) = self.desk.at_once() else {
+            return Some(command);
+        };
+        if !shard.may_go_on() {
+            // Its task is woken by what waits, and ends it.
+            return Some(command);
+        }
+        if shard.work(std::iter::once(command)) {
+            self.desk.bell.notify_one();
+        }
+        None
     }
 
     async fn loaded(&self) -> Result<(), ErrorCode> {
@@ -149,12 +177,18 @@ impl ShardHandle {
 
     /// Topics are gone: their offsets go too, a little later.
     pub(crate) fn forget_topics(&self, topics: &[(Str, Uuid)]) {
-        self.gone.topics.lock().extend_from_slice(topics);
-        self.gone.news.notify_one();
+        self.gone.lock().extend_from_slice(topics);
+        self.desk.bell.notify_one();
     }
 }
 
-async fn run(setting: Setting, commands: mpsc::Receiver<Command>, loaded: watch::Sender<bool>, gone: Arc<Gone>) {
+async fn run(
+    setting: Setting,
+    desk: Arc<Desk<Shard>>,
+    mut commands: mpsc::Receiver<Queued>,
+    loaded: watch::Sender<bool>,
+    gone: Arc<Gone>,
+) {
     let Setting {
         partition,
         config,
@@ -167,38 +201,102 @@ async fn run(setting: Setting, commands: mpsc::Receiver<Command>, loaded: watch:
     })
     .await;
     let Some((groups, journal)) = replayed else { return };
+    let interest = journal.interest.clone();
     let mut shard = Shard {
         journal,
         groups,
         view,
+        gone,
         waiting: HashMap::new(),
         tickets: 0,
+        alarm: None,
+        failed: None,
     };
-    shard.view.mark_changed();
-    shard.look_around();
-    let actions = shard.groups.on_loaded(shard.journal.now());
-    let mut entry = Entry::default();
-    shard.take(actions, None, &mut entry);
-    let ended = match shard.finish(entry) {
-        Ok(()) => {
-            loaded.send_replace(true);
-            shard.serve(commands, &gone, &stop).await
+    shard.begin();
+    desk.open(shard);
+    loaded.send_replace(true);
+    let ended = serve(&desk, &mut commands, &interest, &stop).await;
+    // When the queue is closed another shard begins to load: nobody may write by this one then.
+    let closed = desk.close();
+    drop(commands);
+    // Where somebody has panicked, which has been reported, whoever waits hears of it when its answer is dropped.
+    if let Some(shard) = closed {
+        shard.end(ended);
+    }
+}
+
+/// Sees to the shard until it cannot go on; returns what those who wait are told.
+async fn serve(
+    desk: &Desk<Shard>,
+    commands: &mut mpsc::Receiver<Queued>,
+    interest: &Interest,
+    stop: &Stop,
+) -> ErrorCode {
+    let mut batch = Vec::new();
+    loop {
+        let deadline = match take_turn(desk, batch.drain(..)) {
+            Ok(deadline) => deadline,
+            Err(error) => return error,
+        };
+        tokio::select! {
+            count = commands.recv_many(&mut batch, COMMANDS_PER_WRITE) => {
+                if count == 0 {
+                    return ErrorCode::NotCoordinator;
+                }
+            }
+            () = sleep_until(deadline) => {}
+            () = interest.news() => {}
+            () = desk.bell.notified() => {}
+            () = stop.requested() => return ErrorCode::NotCoordinator,
         }
-        Err(error) => error,
-    };
-    shard.end(ended);
+    }
+}
+
+/// Decides what has waited, and says when the groups want to be looked at next.
+///
+/// # Errors
+/// What those who wait are told: the shard cannot go on.
+fn take_turn(desk: &Desk<Shard>, batch: impl Iterator<Item = Queued>) -> Result<Option<Instant>, ErrorCode> {
+    let mut shard = desk.wait().ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    if shard.may_go_on() {
+        // Whoever waited has its place until the decision is made.
+        let mut places = Vec::new();
+        shard.work(batch.map(|Queued { command, place }| {
+            places.push(place);
+            command
+        }));
+    }
+    match shard.failed {
+        Some(error) => Err(error),
+        None => Ok(shard.set_alarm()),
+    }
 }
 
 struct Shard {
     journal: Journal<Release>,
     groups: Groups,
     view: watch::Receiver<Arc<ImageView>>,
+    gone: Arc<Gone>,
     /// Requests that have no answer yet.
     waiting: HashMap<Ticket, Answer>,
     tickets: u64,
+    /// When the task looks at the groups, if nothing comes before.
+    alarm: Option<Instant>,
+    /// It cannot go on: what those who wait are told.
+    failed: Option<ErrorCode>,
 }
 
 impl Shard {
+    /// The groups have been loaded.
+    fn begin(&mut self) {
+        self.view.mark_changed();
+        self.look_around();
+        let actions = self.groups.on_loaded(self.journal.now());
+        let mut entry = Entry::default();
+        self.take(actions, None, &mut entry);
+        self.failed = self.finish(entry).err();
+    }
+
     /// Shows the groups the cluster as it is now.
     fn look_around(&mut self) {
         if self.view.has_changed().unwrap_or(false) {
@@ -212,34 +310,31 @@ impl Shard {
         Some(self.journal.moment(self.groups.next_deadline_ms()?))
     }
 
-    /// Serves until it cannot any more; returns what those who wait are told.
-    async fn serve(&mut self, mut commands: mpsc::Receiver<Command>, gone: &Gone, stop: &Stop) -> ErrorCode {
-        let mut batch = Vec::new();
-        let interest = self.journal.interest.clone();
-        loop {
-            let deadline = self.deadline();
-            tokio::select! {
-                count = commands.recv_many(&mut batch, COMMANDS_PER_WRITE) => {
-                    if count == 0 {
-                        return ErrorCode::NotCoordinator;
-                    }
-                }
-                () = sleep_until(deadline) => {}
-                () = interest.news() => {}
-                () = gone.news.notified() => {}
-                () = stop.requested() => return ErrorCode::NotCoordinator,
-            }
-            if let Err(error) = self.journal.check() {
-                return error;
-            }
-            let topics = std::mem::take(&mut *gone.topics.lock());
-            if let Err(error) = self.work(batch.drain(..), &topics) {
-                return error;
-            }
-        }
+    /// The task looks at the groups when they want it; returns when that is.
+    fn set_alarm(&mut self) -> Option<Instant> {
+        self.alarm = self.deadline();
+        self.alarm
     }
 
-    fn work(&mut self, commands: impl Iterator<Item = Command>, gone: &[(Str, Uuid)]) -> Result<(), ErrorCode> {
+    /// Whether the state may be used; if not, why is noted.
+    fn may_go_on(&mut self) -> bool {
+        if self.failed.is_none() {
+            self.failed = self.journal.check().err();
+        }
+        self.failed.is_none()
+    }
+
+    /// Does all that is to be done now, the commands last. Says whether the task has to see to the shard earlier than it means to.
+    fn work(&mut self, commands: impl Iterator<Item = Command>) -> bool {
+        // What happened while it was written has woken nobody.
+        self.failed = self.try_work(commands).and_then(|()| self.journal.check()).err();
+        let is_sooner = |deadline: Instant| self.alarm.is_none_or(|alarm| deadline < alarm);
+        self.failed.is_some() || self.deadline().is_some_and(is_sooner)
+    }
+
+    /// # Errors
+    /// The shard cannot go on.
+    fn try_work(&mut self, commands: impl Iterator<Item = Command>) -> Result<(), ErrorCode> {
         let mut entry = Entry::default();
         let now = self.journal.now();
         self.look_around();
@@ -251,8 +346,9 @@ impl Shard {
             let actions = self.groups.tick(now);
             self.take(actions, None, &mut entry);
         }
+        let gone = std::mem::take(&mut *self.gone.lock());
         if !gone.is_empty() {
-            let actions = self.groups.on_topics_deleted(gone);
+            let actions = self.groups.on_topics_deleted(&gone);
             self.take(actions, None, &mut entry);
         }
         for command in commands {
@@ -323,7 +419,7 @@ impl Shard {
     }
 
     /// Tells everybody who waits. Whose answer was held hears the same when it is dropped.
-    fn end(mut self, error: ErrorCode) {
+    fn end(mut self: Box<Self>, error: ErrorCode) {
         self.journal.close();
         for (ticket, reply) in self.groups.fail_all(error).replies {
             if let Some(answer) = self.waiting.remove(&ticket) {

@@ -143,7 +143,10 @@ impl<H> Journal<H> {
     /// Nothing was appended, though it has been applied: the shard must end.
     pub(super) fn write(&mut self, entry: Entry<H>) -> Result<(), ErrorCode> {
         if !entry.records.is_empty() {
-            let appended = log::append(&self.partition, &entry.records, None);
+            // Whoever writes looks at the high watermark next, without being told to.
+            let appended = self
+                .interest
+                .without_news(|| log::append(&self.partition, &entry.records, None));
             self.end_offset = appended.map_err(|error| self.not_written(&error))?;
         }
         let end_offset = self.end_offset;

@@ -1,13 +1,19 @@
 //! Strings that are slices of the frame they came in.
 
 use bytes::Bytes;
-use std::{borrow::Borrow, fmt, ops::Deref, str::Utf8Error};
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    str::Utf8Error,
+};
 
 /// A UTF-8 string that shares its bytes with the frame it was decoded from.
 ///
 /// As long as it lives the whole frame stays in memory: what is kept beyond the request is taken with
 /// [`Str::detached`] or `to_owned()`.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Str(Bytes);
 
 impl Str {
@@ -35,7 +41,17 @@ impl Str {
         Self(Bytes::copy_from_slice(&self.0))
     }
 
-    /// The UTF-8 bytes.
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The UTF-8 bytes. [`Str::as_str`] looks at them all once more.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -52,6 +68,13 @@ impl Deref for Str {
 impl Borrow<str> for Str {
     fn borrow(&self) -> &str {
         self.as_str()
+    }
+}
+
+/// As a `str` is hashed, so that maps can be asked with one.
+impl Hash for Str {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -100,5 +123,24 @@ impl fmt::Debug for Str {
 impl fmt::Display for Str {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, HashMap};
+
+    #[test]
+    fn maps_of_it_can_be_asked_with_what_it_reads() {
+        let entries = || ["a", "ä", ""].map(|text| (Str::from(text), text.len()));
+        let (hashed, ordered) = (HashMap::from(entries()), BTreeMap::from(entries()));
+        for text in ["a", "ä", ""] {
+            assert_eq!(
+                (hashed.get(text), ordered.get(text)),
+                (Some(&text.len()), Some(&text.len()))
+            );
+        }
+        assert_eq!(hashed.get("b"), None);
     }
 }
