@@ -233,7 +233,7 @@ fn records_and_topics_can_be_deleted_on_a_full_disk() -> Outcome {
         &[("log.retention.ms", Some("3600000"))],
     )?;
     assert_eq!(setting.client.offset_at("t", bad, -2)?, end - 1);
-    delete_topic(&mut setting.client, "t")?;
+    setting.client.delete_topic("t")?;
     // The files go after the name.
     eventually(|| Ok(!has_files_of(&setting.bad, "t")?))?;
     setting.client.create_topic("again", 4, &[])?;
@@ -356,20 +356,4 @@ fn has_files_of(dir: &Path, topic: &str) -> ottla_tests::Result<bool> {
     Ok(entries
         .iter()
         .any(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)))
-}
-
-fn delete_topic(client: &mut Client, name: &str) -> Outcome {
-    use ottla_protocol::messages::{DeleteTopicsRequest, delete_topics_request::DeleteTopicState};
-    let topic = DeleteTopicState {
-        name: Some(name.into()),
-        ..Default::default()
-    };
-    let request = DeleteTopicsRequest {
-        topics: vec![topic],
-        timeout_ms: 30_000,
-        ..Default::default()
-    };
-    let answer = client.call(&request, 6)?;
-    assert_eq!(code(answer.responses[0].error_code), ErrorCode::None);
-    Ok(())
 }

@@ -169,7 +169,6 @@ fn a_session_answers_only_for_partitions_with_news_and_starves_none() -> Outcome
 #[test]
 fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
     with_broker(|_, client| {
-        use ottla_protocol::messages::{DeleteTopicsRequest, delete_topics_request::DeleteTopicState};
         let id = client.create_topic("t", 1, &[])?;
         client.produce("t", 0, batch(&[b"old"]), -1)?;
         let mut opening = fetch_request("", 0, 0, 0);
@@ -177,18 +176,7 @@ fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
         opening.topics[0].topic_id = id;
         let opened = client.call(&opening, 13)?;
         assert!(!records(&opened, 0).is_empty());
-        let topic = DeleteTopicState {
-            name: Some("t".into()),
-            ..Default::default()
-        };
-        client.call(
-            &DeleteTopicsRequest {
-                topics: vec![topic],
-                timeout_ms: 1000,
-                ..Default::default()
-            },
-            6,
-        )?;
+        client.delete_topic("t")?;
         client.create_topic("t", 1, &[])?;
         client.produce("t", 0, batch(&[b"new"]), -1)?;
         let next = FetchRequest {
@@ -209,21 +197,11 @@ fn a_topic_deleted_and_created_again_is_another_one_to_a_session() -> Outcome {
 #[test]
 fn a_session_that_names_topics_is_woken_by_the_topic_that_has_the_name_now() -> Outcome {
     with_broker(|broker, client| {
-        use ottla_protocol::messages::{DeleteTopicsRequest, delete_topics_request::DeleteTopicState};
         client.create_topic("t", 1, &[])?;
         let mut opening = fetch_request("t", 0, 0, 0);
         opening.session_epoch = 0;
         let opened = client.call(&opening, 12)?;
-        let topic = DeleteTopicState {
-            name: Some("t".into()),
-            ..Default::default()
-        };
-        let deletion = DeleteTopicsRequest {
-            topics: vec![topic],
-            timeout_ms: 1000,
-            ..Default::default()
-        };
-        client.call(&deletion, 6)?;
+        client.delete_topic("t")?;
         let next = |epoch: i32, max_wait_ms: i32| FetchRequest {
             session_id: opened.session_id,
             session_epoch: epoch,

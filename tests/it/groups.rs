@@ -5,8 +5,8 @@ use ottla_protocol::{
     ErrorCode, Request, Str,
     ids::Uuid,
     messages::{
-        DeleteTopicsRequest, DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest,
-        JoinGroupResponse, OffsetCommitRequest, OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest,
+        DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
+        OffsetCommitRequest, OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest,
         join_group_request::JoinGroupRequestProtocol,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics},
@@ -297,12 +297,7 @@ fn the_offsets_of_a_deleted_topic_are_forgotten() -> Outcome {
             commit_errors(client, &commit(&Str::EMPTY, -1, "t", &[(0, 5)]))?,
             [ErrorCode::None]
         );
-        let request = DeleteTopicsRequest {
-            topic_names: vec!["t".into()],
-            timeout_ms: 10_000,
-            ..Default::default()
-        };
-        assert_eq!(code(client.call(&request, 5)?.responses[0].error_code), ErrorCode::None);
+        client.delete_topic("t")?;
         client.create_topic("t", 3, &[])?;
         eventually(|| Ok(fetched(&client.call(&fetch(8, Uuid::ZERO, &[0]), 8)?) == [(-1, ErrorCode::None)]))?;
         Ok(())

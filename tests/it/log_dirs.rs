@@ -256,7 +256,7 @@ fn the_log_of_a_topic_that_was_made_anew_meanwhile_is_set_aside() -> Outcome {
     break_dir(&b)?;
     broker.restart()?;
     let mut client = broker.connect()?;
-    delete_topic(&mut client, "t")?;
+    client.delete_topic("t")?;
     client.create_topic("t", 3, &[])?;
     assert_eq!(produce(&mut client, "t", index)?, (ErrorCode::None, 0));
     stop(&mut broker)?;
@@ -276,7 +276,7 @@ fn the_files_of_a_deleted_topic_go_while_its_name_is_in_use_again() -> Outcome {
     for _ in 0..3 {
         client.create_topic("t", 20, &[])?;
         assert_eq!(produce(&mut client, "t", 7)?, (ErrorCode::None, 0));
-        delete_topic(&mut client, "t")?;
+        client.delete_topic("t")?;
     }
     client.create_topic("t", 20, &[])?;
     let count = |dir: &PathBuf| -> ottla_tests::Result<usize> {
@@ -286,22 +286,6 @@ fn the_files_of_a_deleted_topic_go_while_its_name_is_in_use_again() -> Outcome {
     };
     eventually(|| Ok(dirs.iter().map(count).sum::<ottla_tests::Result<usize>>()? == 20))?;
     assert_eq!(dirs.iter().map(|dir| lie_in(dir, "t").len()).sum::<usize>(), 20);
-    Ok(())
-}
-
-fn delete_topic(client: &mut Client, name: &str) -> Outcome {
-    use ottla_protocol::messages::{DeleteTopicsRequest, delete_topics_request::DeleteTopicState};
-    let topic = DeleteTopicState {
-        name: Some(name.into()),
-        ..Default::default()
-    };
-    let request = DeleteTopicsRequest {
-        topics: vec![topic],
-        timeout_ms: 30_000,
-        ..Default::default()
-    };
-    let answer = client.call(&request, 6)?;
-    assert_eq!(code(answer.responses[0].error_code), ErrorCode::None);
     Ok(())
 }
 

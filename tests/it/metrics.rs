@@ -5,7 +5,7 @@ use anyhow::{Context, ensure};
 use ottla_protocol::{
     ErrorCode,
     messages::{
-        DeleteRecordsRequest, DeleteTopicsRequest,
+        DeleteRecordsRequest,
         delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
     },
     records::{BatchBuilder, NewRecord},
@@ -144,12 +144,7 @@ fn offsets_that_point_to_nothing_are_named_and_never_negative() -> Outcome {
             (&"beyond_log_end".into(), &0.into())
         );
         assert_eq!(seconds(&beyond)?, 0.0);
-        let delete = DeleteTopicsRequest {
-            topic_names: vec!["t".into()],
-            timeout_ms: 10_000,
-            ..Default::default()
-        };
-        client.call(&delete, 1)?;
+        client.delete_topic("t")?;
         // Until the offsets are forgotten they are of a partition that nobody knows.
         eventually(|| {
             let group = get(http, &format!("/v1/groups/{GROUP}"))?;

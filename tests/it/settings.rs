@@ -182,15 +182,7 @@ fn retention_that_is_changed_for_brokers_acts_on_topics_at_once() -> Outcome {
         eventually(|| Ok(client.offset_at(topic, 0, -2)? == 1))?;
         assert_eq!(client.offset_at("own", 0, -2)?, 0, "a topic's own value wins");
         client.alter_configs(ConfigResourceKind::Broker, resource, &[("log.retention.ms", None)])?;
-        let gone = client.call(
-            &ottla_protocol::messages::DeleteTopicsRequest {
-                topic_names: vec!["own".into()],
-                timeout_ms: 30_000,
-                ..Default::default()
-            },
-            5,
-        )?;
-        ensure!(gone.responses.iter().all(|topic| topic.error_code == 0), "{gone:?}");
+        client.delete_topic("own")?;
     }
     Ok(())
 }

@@ -4,11 +4,10 @@
 use ottla_protocol::{
     ErrorCode, Request,
     messages::{
-        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, DeleteTopicsRequest,
-        DescribeTransactionsRequest, EndTxnRequest, EndTxnResponse, FindCoordinatorRequest, InitProducerIdRequest,
-        InitProducerIdResponse, ListTransactionsRequest,
+        AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, DescribeTransactionsRequest,
+        EndTxnRequest, EndTxnResponse, FindCoordinatorRequest, InitProducerIdRequest, InitProducerIdResponse,
+        ListTransactionsRequest,
         add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction},
-        delete_topics_request::DeleteTopicState,
         describe_transactions_response::TransactionState,
     },
 };
@@ -324,15 +323,7 @@ fn what_was_answered_survives_a_kill_and_what_was_prepared_is_ended_afterwards()
     let state = describe(&mut client, "a")?.transaction_state;
     assert!(state == "PrepareCommit" || state == "CompleteCommit", "{state}");
     // A topic that is gone takes its part along.
-    let topic = DeleteTopicState {
-        name: Some("t".into()),
-        ..Default::default()
-    };
-    let delete = DeleteTopicsRequest {
-        topics: vec![topic],
-        ..Default::default()
-    };
-    client.call(&delete, 6)?;
+    client.delete_topic("t")?;
     becomes(&mut client, "a", "CompleteCommit")?;
     // The answer got lost, says the client.
     let again = end(&mut client, "a", &producer, true, 5)?;

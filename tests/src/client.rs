@@ -7,10 +7,11 @@ use ottla_protocol::{
     frame::{self, split_response},
     ids::{ProducerId, Uuid},
     messages::{
-        ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DescribeConfigsRequest, FetchRequest,
-        FetchResponse, IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
-        MetadataResponse, ProduceRequest, ProduceResponse,
+        ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+        FetchRequest, FetchResponse, IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest,
+        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
         create_topics_request::CreatableTopic,
+        delete_topics_request::DeleteTopicState,
         describe_configs_request::DescribeConfigsResource,
         describe_configs_response::DescribeConfigsResourceResult,
         fetch_request::{FetchPartition, FetchTopic},
@@ -210,6 +211,23 @@ impl Client {
             created.error_message
         );
         Ok(created.topic_id)
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&mut self, name: &str) -> crate::Result<()> {
+        let topic = DeleteTopicState {
+            name: Some(name.into()),
+            ..Default::default()
+        };
+        let request = DeleteTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: 30_000,
+            ..Default::default()
+        };
+        let response = self.call(&request, 6)?;
+        let deleted = response.responses.first().context("an answer for the topic")?;
+        ensure!(deleted.error_code == 0, "{}", code(deleted.error_code));
+        Ok(())
     }
 
     /// Sets (or with `None` unsets) keys of a resource: of a topic by its name, of a broker by its id, of all brokers
