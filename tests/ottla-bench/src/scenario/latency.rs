@@ -63,6 +63,8 @@ impl Case for Latency {
                 Figure::less("p999_ms", "end to end, p99.9", "ms").with_maybe_bar(bar),
                 Figure::less("max_ms", "end to end, greatest", "ms"),
                 Figure::less("produce_p99_ms", "acknowledged, p99", "ms"),
+                Figure::less("round_trip_p50_ms", "round trip of a produce request, p50", "ms"),
+                Figure::less("round_trip_p99_ms", "round trip of a produce request, p99", "ms"),
                 Figure::less("cpu_cores", "broker CPU", "cores"),
                 Figure::told("late_p99_ms", "handed to the client too late, p99", "ms"),
             ],
@@ -100,6 +102,8 @@ impl Case for Latency {
             .with("p999_ms", received.ms_at(0.999))
             .with("max_ms", received.ms_at(1.0))
             .with("produce_p99_ms", paced.acknowledged.ms_at(0.99))
+            .with("round_trip_p50_ms", paced.round_trips.p50())
+            .with("round_trip_p99_ms", paced.round_trips.p99())
             .with(
                 "cpu_cores",
                 after

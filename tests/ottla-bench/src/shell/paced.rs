@@ -5,10 +5,10 @@ use super::{
     client::{consumer, producer, properties},
     target::Target,
 };
-use crate::core::latency::Latencies;
+use crate::core::{latency::Latencies, statistics::Spread};
 use anyhow::{Context, bail, ensure};
 use rdkafka::{
-    ClientContext, Message, Offset, TopicPartitionList,
+    ClientContext, Message, Offset, Statistics, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
     message::DeliveryResult,
@@ -51,15 +51,54 @@ pub struct Paced {
     pub acknowledged: Latencies,
     /// How late they were handed to the client: the part that is this machine's.
     pub late: Latencies,
+    /// From when a request was sent until it was answered, as librdkafka tells it: the part that is the broker's.
+    pub round_trips: RoundTrips,
+}
+
+/// Of each second of the run, in ms.
+#[derive(Clone, Debug, Default)]
+pub struct RoundTrips {
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl RoundTrips {
+    fn note(&mut self, told: &Statistics) {
+        let brokers = told.brokers.values().filter(|broker| broker.nodeid >= 0);
+        for window in brokers
+            .filter_map(|broker| broker.rtt.as_ref())
+            .filter(|window| window.cnt > 0)
+        {
+            self.p50.push(window.p50 as f64 / 1000.0);
+            self.p99.push(window.p99 as f64 / 1000.0);
+        }
+    }
+
+    /// The median over the seconds of that which half of the requests took at most, in ms.
+    pub fn p50(&self) -> Option<f64> {
+        Some(Spread::of(&self.p50)?.median)
+    }
+
+    /// The median over the seconds of that which 99 of 100 requests took at most, in ms.
+    pub fn p99(&self) -> Option<f64> {
+        Some(Spread::of(&self.p99)?.median)
+    }
 }
 
 struct OnTime {
     begun: Instant,
     acknowledged: Mutex<Latencies>,
+    round_trips: Mutex<RoundTrips>,
     failed: Mutex<Option<String>>,
 }
 
 impl ClientContext for OnTime {
+    fn stats(&self, told: Statistics) {
+        if self.begun.elapsed() >= WARM_UP {
+            self.round_trips.lock().expect("nobody panics with it").note(&told);
+        }
+    }
+
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
     fn error(&self, _: rdkafka::error::KafkaError, _: &str) {}
 }
@@ -97,6 +136,7 @@ pub fn produce(target: &Target, topic: &str, pace: &Pace, begun: Instant) -> any
     let context = OnTime {
         begun,
         acknowledged: Mutex::default(),
+        round_trips: Mutex::default(),
         failed: Mutex::default(),
     };
     let producer: ThreadedProducer<OnTime> = producer(target, &own, context)?;
@@ -124,10 +164,12 @@ pub fn produce(target: &Target, topic: &str, pace: &Pace, begun: Instant) -> any
         bail!("a record was not taken: {error}");
     }
     let acknowledged = context.acknowledged.lock().expect("nobody panics with it").clone();
+    let round_trips = context.round_trips.lock().expect("nobody panics with it").clone();
     Ok(Paced {
         sent,
         acknowledged,
         late,
+        round_trips,
     })
 }
 
@@ -140,6 +182,7 @@ pub fn client_properties() -> Vec<(String, String)> {
         ("max.in.flight.requests.per.connection", "5"),
         ("queue.buffering.max.messages", "1000000"),
         ("queue.buffering.max.kbytes", "262144"),
+        ("statistics.interval.ms", "1000"),
     ])
 }
 
