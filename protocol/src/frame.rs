@@ -43,12 +43,12 @@ impl Prelude {
     ///
     /// # Errors
     /// The frame has fewer than eight bytes.
-    pub fn peek(frame: &Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(frame.clone());
+    pub fn peek(frame: &[u8]) -> Result<Self, DecodeError> {
+        let [k0, k1, v0, v1, c0, c1, c2, c3] = *frame.first_chunk().ok_or(DecodeError::Truncated)?;
         Ok(Self {
-            api_key: reader.i16()?,
-            api_version: reader.i16()?,
-            correlation_id: reader.i32()?,
+            api_key: i16::from_be_bytes([k0, k1]),
+            api_version: i16::from_be_bytes([v0, v1]),
+            correlation_id: i32::from_be_bytes([c0, c1, c2, c3]),
         })
     }
 }

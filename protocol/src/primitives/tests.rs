@@ -81,6 +81,45 @@ fn large_byte_fields_are_linked_not_copied() {
 }
 
 #[test]
+fn the_size_of_a_tagged_field_stands_before_it_however_long_it_is() {
+    for len in [0, 1, 126, 127, 128, 20_000, 100_000] {
+        let value = Bytes::from(vec![7; len]);
+        let mut writer = Writer::default();
+        writer.unsigned_varint(2);
+        writer.tagged_field(3, |writer| writer.bytes(&value, true));
+        writer.tagged_field(5, |writer| {
+            writer.i8(1);
+            writer.unsigned_varint(1);
+            writer.tagged_field(0, |writer| writer.raw(&value));
+        });
+        // Large fields that come later are linked again.
+        writer.bytes(&Bytes::from(vec![8; 100_000]), true);
+        let frame = writer.finish().expect("nothing was refused");
+        assert_eq!(frame.pieces.len(), 2, "{len}");
+        let mut found = Vec::new();
+        let mut reader = Reader::new(frame.into_bytes());
+        let read = reader.tagged_fields(|tag, reader| {
+            found.push(match tag {
+                3 => (tag, reader.bytes(true)?),
+                _ => {
+                    reader.i8()?;
+                    let mut inner = Bytes::new();
+                    reader.tagged_fields(|_, reader| {
+                        inner = reader.take(reader.remaining())?;
+                        Ok(true)
+                    })?;
+                    (tag, inner)
+                }
+            });
+            Ok(true)
+        });
+        assert_eq!(read, Ok(()));
+        assert_eq!(found, [(3, value.clone()), (5, value)]);
+        assert_eq!(reader.bytes(true).map(|bytes| bytes.len()), Ok(100_000));
+    }
+}
+
+#[test]
 fn the_length_of_a_frame_counts_linked_pieces_and_gaps() {
     let large = Bytes::from(vec![7; 100_000]);
     let mut writer = Writer::default();

@@ -1,59 +1,38 @@
 //! Strings that are slices of the frame they came in.
 
 use bytes::Bytes;
-use std::{
-    borrow::Borrow,
-    fmt,
-    hash::{Hash, Hasher},
-    ops::Deref,
-    str::Utf8Error,
-};
+use bytestring::ByteString;
+use std::{borrow::Borrow, fmt, ops::Deref, str::Utf8Error};
 
 /// A UTF-8 string that shares its bytes with the frame it was decoded from.
 ///
 /// As long as it lives the whole frame stays in memory: what is kept beyond the request is taken with
 /// [`Str::detached`] or `to_owned()`.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Str(Bytes);
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Str(ByteString);
 
 impl Str {
     /// The empty string.
-    pub const EMPTY: Self = Self(Bytes::new());
+    pub const EMPTY: Self = Self(ByteString::new());
 
     /// A string of the program itself.
     pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+        Self(ByteString::from_static(text))
     }
 
     /// Takes `bytes` if they are valid UTF-8.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, Utf8Error> {
-        std::str::from_utf8(&bytes)?;
-        Ok(Self(bytes))
+        ByteString::try_from(bytes).map(Self)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("checked when the string was made")
+        &self.0
     }
 
     /// A copy that does not hold on to the frame.
     pub fn detached(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
-    }
-
-    /// Its length in bytes.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether it is the empty string.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The UTF-8 bytes. [`Str::as_str`] looks at them all once more.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        Self::from(self.as_str())
     }
 }
 
@@ -71,13 +50,6 @@ impl Borrow<str> for Str {
     }
 }
 
-/// As a `str` is hashed, so that maps can be asked with one.
-impl Hash for Str {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
 impl AsRef<str> for Str {
     fn as_ref(&self) -> &str {
         self.as_str()
@@ -86,13 +58,13 @@ impl AsRef<str> for Str {
 
 impl From<&str> for Str {
     fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self(ByteString::from(text))
     }
 }
 
 impl From<String> for Str {
     fn from(text: String) -> Self {
-        Self(Bytes::from(text))
+        Self(ByteString::from(text))
     }
 }
 
@@ -104,13 +76,13 @@ impl From<&String> for Str {
 
 impl PartialEq<str> for Str {
     fn eq(&self, other: &str) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for Str {
     fn eq(&self, other: &&str) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.as_str() == *other
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Writer {
     buffer: BytesMut,
     error: Option<EncodeError>,
     is_lenient: bool,
+    /// Whether large fields are copied too, so that all that comes is in the buffer.
+    is_in_one_piece: bool,
     elsewhere: VecDeque<Option<usize>>,
     gaps: Vec<Gap>,
 }
@@ -188,7 +190,7 @@ impl Writer {
 
     /// Bytes without a length before them.
     pub fn raw(&mut self, value: &Bytes) {
-        if value.len() < LINK_FROM_BYTES {
+        if value.len() < LINK_FROM_BYTES || self.is_in_one_piece {
             self.buffer.put_slice(value);
         } else {
             self.close_buffer();
@@ -216,6 +218,10 @@ impl Writer {
     }
 
     fn close_buffer(&mut self) {
+        debug_assert!(
+            !self.is_in_one_piece,
+            "no schema has a record set within a tagged field"
+        );
         if self.head.is_empty() && self.done.is_empty() {
             self.head = self.buffer.split();
         } else if !self.buffer.is_empty() {
@@ -267,19 +273,16 @@ impl Writer {
 
     /// One tagged field: its tag, its size and what `write` lays down.
     pub fn tagged_field(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
-        let mut value = Self {
-            is_lenient: self.is_lenient,
-            ..Self::default()
-        };
-        write(&mut value);
         self.unsigned_varint(tag);
-        self.unsigned_varint(value.len() as u32);
-        if let Some(error) = value.error.take() {
-            self.fail(error);
-        }
-        self.raw(&value.head.freeze());
-        value.done.iter().for_each(|piece| self.raw(piece));
-        self.raw(&value.buffer.freeze());
+        let start = self.buffer.len();
+        let was_in_one_piece = std::mem::replace(&mut self.is_in_one_piece, true);
+        write(self);
+        self.is_in_one_piece = was_in_one_piece;
+        let size = self.buffer.len() - start;
+        self.unsigned_varint(size as u32);
+        // The size stands before what it counts.
+        let size_bytes = self.buffer.len() - start - size;
+        self.buffer[start..].rotate_right(size_bytes);
     }
 
     /// How many bytes have been laid down.

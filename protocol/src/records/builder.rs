@@ -254,6 +254,13 @@ impl BatchBuilder {
         self
     }
 
+    /// Makes room for records of so many bytes, before compression.
+    #[must_use]
+    pub fn room_for(mut self, bytes: usize) -> Self {
+        self.section.reserve(bytes);
+        self
+    }
+
     /// How many bytes the records take so far, before compression.
     pub fn section_bytes(&self) -> usize {
         self.section.len()
@@ -271,6 +278,16 @@ impl BatchBuilder {
     /// # Panics
     /// When the batch is larger than `i32::MAX` bytes.
     pub fn build(&self) -> Bytes {
+        let mut batch = Vec::new();
+        self.build_behind(&mut batch);
+        batch.into()
+    }
+
+    /// As [`BatchBuilder::build`], behind the batches that there are.
+    ///
+    /// # Panics
+    /// As [`BatchBuilder::build`].
+    pub fn build_behind(&self, batches: &mut Vec<u8>) {
         let (codec, max_timestamp) = match self.records_count {
             0 => (Codec::of(Compression::None), self.max_timestamp_if_empty),
             _ => (self.codec, self.max_timestamp),
@@ -290,7 +307,7 @@ impl BatchBuilder {
             base_sequence: self.base_sequence,
             records_count: self.records_count,
         };
-        seal(header, codec, &self.section)
+        seal_behind(batches, header, codec, &self.section);
     }
 }
 
@@ -316,7 +333,13 @@ pub fn end_transaction_batch(
 }
 
 /// Puts `header` before the section, compressed with `codec`, and fills in codec, length and checksum.
-pub(crate) fn seal(mut header: BatchHeader, codec: Codec, section: &[u8]) -> Bytes {
+pub(crate) fn seal(header: BatchHeader, codec: Codec, section: &[u8]) -> Bytes {
+    let mut batch = Vec::new();
+    seal_behind(&mut batch, header, codec, section);
+    batch.into()
+}
+
+fn seal_behind(batches: &mut Vec<u8>, mut header: BatchHeader, codec: Codec, section: &[u8]) {
     let deflated;
     let payload = match codec.compression {
         Compression::None => section,
@@ -328,11 +351,11 @@ pub(crate) fn seal(mut header: BatchHeader, codec: Codec, section: &[u8]) -> Byt
     let length = HEADER_BYTES - LOG_OVERHEAD + payload.len();
     header.batch_length = i32::try_from(length).expect("a batch is smaller than 2 GiB");
     header.attributes = header.attributes.with_compression(codec.compression);
-    let mut batch = Vec::with_capacity(LOG_OVERHEAD + length);
-    batch.extend(header.encode());
-    batch.extend(payload);
-    batch::update_crc(&mut batch);
-    batch.into()
+    let start = batches.len();
+    batches.reserve_exact(LOG_OVERHEAD + length);
+    batches.extend(header.encode());
+    batches.extend(payload);
+    batch::update_crc(&mut batches[start..]);
 }
 
 /// What is written of a record besides its place.

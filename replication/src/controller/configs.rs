@@ -172,7 +172,7 @@ impl Controller {
         let mut after = (**now).clone();
         for (name, value) in changes {
             match value {
-                Some(value) if value.as_bytes().len() > MAX_VALUE_LENGTH => return Err(AlterConfigError::TooLong),
+                Some(value) if value.len() > MAX_VALUE_LENGTH => return Err(AlterConfigError::TooLong),
                 Some(value) => after.insert(name.clone(), value.clone()),
                 None => after.remove(name.as_str()),
             };
