@@ -15,6 +15,7 @@ use crate::{
     runtime::coordinator_shard::{self, Producer, Setting, ShardHandle},
     stop::Stop,
 };
+use hashbrown::HashMap;
 use ottla_coordinator::{
     Actions, Assignor, GroupCommit, GroupSummary, Groups, GroupsConfig, MigrationPolicy, Now, Reply, Ticket,
     TransactionalCommit, partition_for,
@@ -29,10 +30,7 @@ use ottla_replication::{
     image::{Changes, MetadataImage, TopicImage},
 };
 use parking_lot::Mutex;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinHandle,

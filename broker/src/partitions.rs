@@ -17,20 +17,20 @@ use crate::{
     fetching::TopicRef,
     log_store::{LogStore, LogStoreError},
 };
+use hashbrown::HashMap;
 use ottla_protocol::{
     ErrorCode, Str,
     ids::{LeaderEpoch, NodeId, Uuid},
 };
 use ottla_replication::image::MetadataImage;
 use parking_lot::{Mutex, RwLock};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 /// All partitions with a log here.
 #[derive(Default)]
 pub(crate) struct Partitions {
+    /// Asked by every partition of every request: the hash is hashbrown's, which takes a quarter of what the standard
+    /// library's does.
     by_topic: RwLock<HashMap<Uuid, Vec<Option<Arc<Partition>>>>>,
     /// Partitions that should be here and whose log could not be opened.
     offline: RwLock<HashSet<(Uuid, i32)>>,

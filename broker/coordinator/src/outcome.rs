@@ -47,6 +47,13 @@ pub struct CoordinatorRecord {
     pub value: Option<Bytes>,
 }
 
+impl CoordinatorRecord {
+    /// The bytes of its key and its value.
+    pub fn len_bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// The answer to a request that went through a decision.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]

@@ -31,6 +31,8 @@ const OTHER_GROUPS: std::ops::RangeInclusive<i16> = 9..=23;
 const OFFSET_COMMIT_WITH_EXPIRY: i16 = 1;
 const OFFSET_COMMIT_VALUE: i16 = 4;
 const GROUP_METADATA_VALUE: i16 = 3;
+/// Of the schema of every key, whatever its type.
+const KEY_VERSION: i16 = 0;
 
 /// Why a record of the log cannot be understood. It is skipped, loudly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,10 +97,7 @@ pub(crate) fn offset_commit(key: &OffsetCommitKey, value: &OffsetCommitValue) ->
     } else {
         OFFSET_COMMIT_WITH_EXPIRY
     };
-    CoordinatorRecord {
-        key: numbered(OFFSET_COMMIT, key, 0),
-        value: Some(numbered(version, value, version)),
-    }
+    written(OFFSET_COMMIT, key, value, version)
 }
 
 pub(crate) fn offset_tombstone(group: &Str, topic: &Str, partition: i32) -> CoordinatorRecord {
@@ -107,32 +106,49 @@ pub(crate) fn offset_tombstone(group: &Str, topic: &Str, partition: i32) -> Coor
         topic: topic.clone(),
         partition,
     };
-    CoordinatorRecord {
-        key: numbered(OFFSET_COMMIT, &key, 0),
-        value: None,
-    }
+    tombstone(OFFSET_COMMIT, &key)
 }
 
 pub(crate) fn group_metadata(group: &Str, value: &GroupMetadataValue) -> CoordinatorRecord {
-    CoordinatorRecord {
-        value: Some(numbered(GROUP_METADATA_VALUE, value, GROUP_METADATA_VALUE)),
-        ..group_tombstone(group)
-    }
+    let key = GroupMetadataKey { group: group.clone() };
+    written(GROUP_METADATA, &key, value, GROUP_METADATA_VALUE)
 }
 
 pub(crate) fn group_tombstone(group: &Str) -> CoordinatorRecord {
     let key = GroupMetadataKey { group: group.clone() };
+    tombstone(GROUP_METADATA, &key)
+}
+
+/// The record that says `value`, in `version`, of the key of type `number`. Both share their memory.
+pub(crate) fn written(number: i16, key: &impl Message, value: &impl Message, version: i16) -> CoordinatorRecord {
+    let mut writer = Writer::with_capacity(256);
+    write(&mut writer, number, key, KEY_VERSION);
+    let key_bytes = writer.len();
+    write(&mut writer, version, value, version);
+    let mut value = finished(writer);
     CoordinatorRecord {
-        key: numbered(GROUP_METADATA, &key, 0),
+        key: value.split_to(key_bytes),
+        value: Some(value),
+    }
+}
+
+/// The record that takes back what was said of the key of type `number`.
+pub(crate) fn tombstone(number: i16, key: &impl Message) -> CoordinatorRecord {
+    let mut writer = Writer::with_capacity(128);
+    write(&mut writer, number, key, KEY_VERSION);
+    CoordinatorRecord {
+        key: finished(writer),
         value: None,
     }
 }
 
 /// `number`, then `message` in `version`.
-pub(crate) fn numbered(number: i16, message: &impl Message, version: i16) -> Bytes {
-    let mut writer = Writer::with_capacity(128);
+fn write(writer: &mut Writer, number: i16, message: &impl Message, version: i16) {
     writer.i16(number);
-    message.encode(&mut writer, version);
+    message.encode(writer, version);
+}
+
+fn finished(writer: Writer) -> Bytes {
     writer
         .finish()
         .expect("every name was checked against the length of its field when the request came in")

@@ -28,8 +28,12 @@ pub(crate) struct Reply {
 }
 
 impl From<Frame> for Reply {
+    /// A frame without gaps.
     fn from(frame: Frame) -> Self {
-        Self::around(frame, [])
+        assert_eq!(frame.gaps, [], "a frame with gaps is not whole");
+        Self {
+            pieces: frame.pieces.into_iter().map(Piece::Bytes).collect(),
+        }
     }
 }
 

@@ -14,7 +14,10 @@ mod transactions;
 
 pub(crate) use super::journal::log::Producer;
 
-use super::journal::{COMMANDS_PER_WRITE, Entry, Journal, QUEUE, log, until_loaded};
+use super::journal::{
+    Journal, log,
+    queue::{Queue, Queued, Turns, queue},
+};
 use crate::{coordinators::ImageView, partitions::Partition, stop::Stop, waiting::Interest};
 use desk::{Desk, Place};
 use ottla_coordinator::{Actions, Groups, GroupsConfig, Now, Reply, Ticket};
@@ -22,7 +25,7 @@ use ottla_protocol::{ErrorCode, Str, ids::Uuid};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Instant};
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{Semaphore, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -60,8 +63,8 @@ enum Command {
 /// Topics that are gone and whose offsets the shard has not forgotten yet.
 type Gone = Mutex<Vec<(Str, Uuid)>>;
 
-/// A command that the shard's task is to decide.
-struct Queued {
+/// A command that the shard's task is to obey.
+struct Waiting {
     command: Command,
     place: Place,
 }
@@ -81,29 +84,26 @@ pub(crate) struct Setting {
 #[derive(Clone)]
 pub(crate) struct ShardHandle {
     desk: Arc<Desk<Shard>>,
-    commands: mpsc::Sender<Queued>,
-    is_loaded: watch::Receiver<bool>,
+    queue: Queue<Waiting>,
     gone: Arc<Gone>,
 }
 
 /// Starts a shard. It takes commands at once and answers them when it has loaded.
 pub(crate) fn start(setting: Setting) -> (ShardHandle, JoinHandle<()>) {
-    let (sender, commands) = mpsc::channel(QUEUE);
-    let (loaded, is_loaded) = watch::channel(false);
+    let (queue, turns) = queue();
     let (desk, gone) = (Arc::<Desk<Shard>>::default(), Arc::<Gone>::default());
     let handle = ShardHandle {
         desk: desk.clone(),
-        commands: sender,
-        is_loaded,
+        queue,
         gone: gone.clone(),
     };
-    (handle, tokio::spawn(run(setting, desk, commands, loaded, gone)))
+    (handle, tokio::spawn(run(setting, desk, turns, gone)))
 }
 
 impl ShardHandle {
     /// Whether the shard has ended and another one is to be started.
     pub(crate) fn has_ended(&self) -> bool {
-        self.commands.is_closed()
+        self.queue.has_ended()
     }
 
     /// Has the shard decide, and waits until what it decided is committed, or for the answer that comes later.
@@ -114,7 +114,6 @@ impl ShardHandle {
         &self,
         decide: impl FnOnce(&mut Groups, Ticket, Now) -> Actions + Send + 'static,
     ) -> Result<Reply, ErrorCode> {
-        self.loaded().await?;
         let (answer, answered) = oneshot::channel();
         self.send(Command::Decide(Box::new(decide), answer)).await?;
         answered.await.unwrap_or(Err(ErrorCode::CoordinatorNotAvailable))
@@ -128,7 +127,6 @@ impl ShardHandle {
         &self,
         look: impl FnOnce(&Groups) -> R + Send + 'static,
     ) -> Result<R, ErrorCode> {
-        self.loaded().await?;
         let (answer, answered) = oneshot::channel();
         let look: Look = Box::new(move |groups| {
             let seen = look(groups);
@@ -143,7 +141,7 @@ impl ShardHandle {
 
     /// Whether it answers at once.
     pub(crate) fn is_loaded(&self) -> bool {
-        *self.is_loaded.borrow() && !self.has_ended()
+        self.queue.is_loaded()
     }
 
     /// Has the command obeyed, at once or when its turn comes.
@@ -152,8 +150,7 @@ impl ShardHandle {
             return Ok(());
         };
         let place = self.desk.queue();
-        let sent = self.commands.send(Queued { command, place }).await;
-        sent.map_err(|_| ErrorCode::CoordinatorNotAvailable)
+        self.queue.send(Waiting { command, place }).await
     }
 
     /// Gives the command back if it has to wait.
@@ -171,10 +168,6 @@ impl ShardHandle {
         None
     }
 
-    async fn loaded(&self) -> Result<(), ErrorCode> {
-        until_loaded(&self.is_loaded).await
-    }
-
     /// Topics are gone: their offsets go too, a little later.
     pub(crate) fn forget_topics(&self, topics: &[(Str, Uuid)]) {
         self.gone.lock().extend_from_slice(topics);
@@ -182,13 +175,7 @@ impl ShardHandle {
     }
 }
 
-async fn run(
-    setting: Setting,
-    desk: Arc<Desk<Shard>>,
-    mut commands: mpsc::Receiver<Queued>,
-    loaded: watch::Sender<bool>,
-    gone: Arc<Gone>,
-) {
+async fn run(setting: Setting, desk: Arc<Desk<Shard>>, mut turns: Turns<Waiting>, gone: Arc<Gone>) {
     let Setting {
         partition,
         config,
@@ -214,11 +201,11 @@ async fn run(
     };
     shard.begin();
     desk.open(shard);
-    loaded.send_replace(true);
-    let ended = serve(&desk, &mut commands, &interest, &stop).await;
+    turns.open();
+    let ended = serve(&desk, &mut turns, &interest, &stop).await;
     // When the queue is closed another shard begins to load: nobody may write by this one then.
     let closed = desk.close();
-    drop(commands);
+    drop(turns);
     // Where somebody has panicked, which has been reported, whoever waits hears of it when its answer is dropped.
     if let Some(shard) = closed {
         shard.end(ended);
@@ -226,21 +213,16 @@ async fn run(
 }
 
 /// Sees to the shard until it cannot go on; returns what those who wait are told.
-async fn serve(
-    desk: &Desk<Shard>,
-    commands: &mut mpsc::Receiver<Queued>,
-    interest: &Interest,
-    stop: &Stop,
-) -> ErrorCode {
+async fn serve(desk: &Desk<Shard>, turns: &mut Turns<Waiting>, interest: &Interest, stop: &Stop) -> ErrorCode {
     let mut batch = Vec::new();
     loop {
-        let deadline = match take_turn(desk, batch.drain(..)) {
+        let deadline = match take_turn(desk, batch.drain(..).filter_map(Queued::wanted)) {
             Ok(deadline) => deadline,
             Err(error) => return error,
         };
         tokio::select! {
-            count = commands.recv_many(&mut batch, COMMANDS_PER_WRITE) => {
-                if count == 0 {
+            is_open = turns.next(&mut batch) => {
+                if !is_open {
                     return ErrorCode::NotCoordinator;
                 }
             }
@@ -256,12 +238,12 @@ async fn serve(
 ///
 /// # Errors
 /// What those who wait are told: the shard cannot go on.
-fn take_turn(desk: &Desk<Shard>, batch: impl Iterator<Item = Queued>) -> Result<Option<Instant>, ErrorCode> {
+fn take_turn(desk: &Desk<Shard>, batch: impl Iterator<Item = Waiting>) -> Result<Option<Instant>, ErrorCode> {
     let mut shard = desk.wait().ok_or(ErrorCode::CoordinatorNotAvailable)?;
     if shard.may_go_on() {
         // Whoever waited has its place until the decision is made.
         let mut places = Vec::new();
-        shard.work(batch.map(|Queued { command, place }| {
+        shard.work(batch.map(|Waiting { command, place }| {
             places.push(place);
             command
         }));
@@ -292,9 +274,8 @@ impl Shard {
         self.view.mark_changed();
         self.look_around();
         let actions = self.groups.on_loaded(self.journal.now());
-        let mut entry = Entry::default();
-        self.take(actions, None, &mut entry);
-        self.failed = self.finish(entry).err();
+        self.take(actions, None);
+        self.failed = self.finish().err();
     }
 
     /// Shows the groups the cluster as it is now.
@@ -335,7 +316,6 @@ impl Shard {
     /// # Errors
     /// The shard cannot go on.
     fn try_work(&mut self, commands: impl Iterator<Item = Command>) -> Result<(), ErrorCode> {
-        let mut entry = Entry::default();
         let now = self.journal.now();
         self.look_around();
         if self
@@ -344,39 +324,38 @@ impl Shard {
             .is_some_and(|deadline_ms| deadline_ms <= now.monotonic_ms)
         {
             let actions = self.groups.tick(now);
-            self.take(actions, None, &mut entry);
+            self.take(actions, None);
         }
         let gone = std::mem::take(&mut *self.gone.lock());
         if !gone.is_empty() {
             let actions = self.groups.on_topics_deleted(&gone);
-            self.take(actions, None, &mut entry);
+            self.take(actions, None);
         }
         for command in commands {
-            self.obey(command, &mut entry)?;
-            if entry.is_full() {
-                self.finish(std::mem::take(&mut entry))?;
+            self.obey(command, now)?;
+            if self.journal.is_full() {
+                self.finish()?;
             }
         }
-        self.finish(entry)
+        self.finish()
     }
 
-    fn obey(&mut self, command: Command, entry: &mut Entry<Release>) -> Result<(), ErrorCode> {
+    fn obey(&mut self, command: Command, now: Now) -> Result<(), ErrorCode> {
         match command {
             Command::Decide(decide, answer) => {
                 self.tickets += 1;
                 let ticket = Ticket(self.tickets);
-                let now = self.journal.now();
                 let actions = decide(&mut self.groups, ticket, now);
-                self.take(actions, Some((ticket, answer)), entry);
+                self.take(actions, Some((ticket, answer)));
             }
-            Command::Look(look) => entry.held.push(look(&self.groups)),
+            Command::Look(look) => self.journal.hold(look(&self.groups)),
             // The log may refuse them: what was decided before must not be refused with them.
             Command::Commit(commit) => {
-                self.finish(std::mem::take(entry))?;
-                self.commit(commit)?;
+                self.finish()?;
+                self.commit(commit, now)?;
             }
             Command::End(end) => {
-                self.finish(std::mem::take(entry))?;
+                self.finish()?;
                 self.end_transaction(end)?;
             }
         }
@@ -385,19 +364,21 @@ impl Shard {
 
     /// Makes a decision true here. It is told to nobody before it is in the log. `asked`: who asked for it; most are answered
     /// by it.
-    fn take(&mut self, actions: Actions, mut asked: Option<(Ticket, Answer)>, entry: &mut Entry<Release>) {
+    fn take(&mut self, actions: Actions, mut asked: Option<(Ticket, Answer)>) {
         for record in actions.records {
             if let Err(error) = self.groups.apply(&record) {
                 self.journal.not_readable(&error);
             }
-            entry.push(record);
+            self.journal.push(record);
         }
         for (ticket, reply) in actions.replies {
             let answer = match asked.take_if(|(own, _)| *own == ticket) {
                 Some((_, answer)) => Some(answer),
                 None => self.waiting.remove(&ticket),
             };
-            entry.held.extend(answer.map(|answer| Release::Reply(answer, reply)));
+            if let Some(answer) = answer {
+                self.journal.hold(Release::Reply(answer, reply));
+            }
         }
         self.waiting.extend(asked);
     }
@@ -406,8 +387,8 @@ impl Shard {
     ///
     /// # Errors
     /// As [`Journal::write`].
-    fn finish(&mut self, entry: Entry<Release>) -> Result<(), ErrorCode> {
-        self.journal.write(entry)?;
+    fn finish(&mut self) -> Result<(), ErrorCode> {
+        self.journal.write()?;
         self.release();
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! that, an answer above all, is held until the high watermark has passed it.
 
 pub(super) mod log;
+pub(super) mod queue;
 
 use crate::{
     clock::now_ms,
@@ -22,16 +23,14 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
-/// Commands that may wait for a shard; beyond that those who ask wait to ask.
-pub(super) const QUEUE: usize = 1024;
-/// How long a request waits for a shard that is being loaded before its client is told to try again.
-const LOADING_PATIENCE: Duration = Duration::from_secs(1);
-/// Commands decided before their records are written.
-pub(super) const COMMANDS_PER_WRITE: usize = 256;
 /// Bytes of records after which no further command is decided before they are written.
-pub(super) const BYTES_PER_WRITE: usize = 512 << 10;
+const BYTES_PER_WRITE: usize = 512 << 10;
+/// Records for which there is room while none waits to be written.
+const RECORDS_KEPT: usize = 16;
+/// The offset of what rests on records that are not written yet; the high watermark never reaches it.
+const NOT_WRITTEN: Offset = Offset::MAX;
 
 /// The log of a shard. `H`: what is held until what was written before it is committed.
 pub(super) struct Journal<H> {
@@ -43,38 +42,12 @@ pub(super) struct Journal<H> {
     registration: RegistrationId,
     /// The offset after the last record written.
     end_offset: Offset,
-    /// Each with the offset that the high watermark must have reached.
+    /// Of decisions that are to be written together.
+    unwritten: Vec<CoordinatorRecord>,
+    unwritten_bytes: usize,
+    /// Each with the offset that the high watermark must have reached, which is [`NOT_WRITTEN`] while there is none.
     held: VecDeque<(Offset, H)>,
     started: Instant,
-}
-
-/// Records of one or more decisions that are written together, and what is held until they are committed.
-pub(super) struct Entry<H> {
-    records: Vec<CoordinatorRecord>,
-    bytes: usize,
-    pub(super) held: Vec<H>,
-}
-
-impl<H> Default for Entry<H> {
-    fn default() -> Self {
-        Self {
-            records: Vec::new(),
-            bytes: 0,
-            held: Vec::new(),
-        }
-    }
-}
-
-impl<H> Entry<H> {
-    pub(super) fn push(&mut self, record: CoordinatorRecord) {
-        self.bytes += record.key.len() + record.value.as_ref().map_or(0, |value| value.len());
-        self.records.push(record);
-    }
-
-    /// Whether it is to be written before anything else is decided.
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes >= BYTES_PER_WRITE
-    }
 }
 
 impl<H> Journal<H> {
@@ -104,6 +77,8 @@ impl<H> Journal<H> {
             leader,
             interest,
             end_offset,
+            unwritten: Vec::new(),
+            unwritten_bytes: 0,
             held: VecDeque::new(),
             started: Instant::now(),
         };
@@ -137,31 +112,53 @@ impl<H> Journal<H> {
         }
     }
 
-    /// Appends an entry, and holds what rests on it.
+    /// A record that has been applied and is to be written.
+    pub(super) fn push(&mut self, record: CoordinatorRecord) {
+        self.unwritten_bytes += record.len_bytes();
+        self.unwritten.push(record);
+    }
+
+    /// Whether there is so much to write that nothing else is decided before.
+    pub(super) fn is_full(&self) -> bool {
+        self.unwritten_bytes >= BYTES_PER_WRITE
+    }
+
+    /// Appends what is to be written.
     ///
     /// # Errors
     /// Nothing was appended, though it has been applied: the shard must end.
-    pub(super) fn write(&mut self, entry: Entry<H>) -> Result<(), ErrorCode> {
-        if !entry.records.is_empty() {
-            // Whoever writes looks at the high watermark next, without being told to.
-            let appended = self
-                .interest
-                .without_news(|| log::append(&self.partition, &entry.records, None));
-            self.end_offset = appended.map_err(|error| self.not_written(&error))?;
+    pub(super) fn write(&mut self) -> Result<(), ErrorCode> {
+        if self.unwritten.is_empty() {
+            return Ok(());
         }
-        let end_offset = self.end_offset;
-        self.held.extend(entry.held.into_iter().map(|held| (end_offset, held)));
+        // Whoever writes looks at the high watermark next, without being told to.
+        let appended = self
+            .interest
+            .without_news(|| log::append(&self.partition, &self.unwritten, None));
+        self.unwritten.clear();
+        self.unwritten.shrink_to(RECORDS_KEPT);
+        self.unwritten_bytes = 0;
+        let end_offset = appended.map_err(|error| self.not_written(&error))?;
+        let newest = self.held.iter_mut().rev();
+        for (offset, _) in newest.take_while(|(offset, _)| *offset == NOT_WRITTEN) {
+            *offset = end_offset;
+        }
+        self.end_offset = end_offset;
         Ok(())
     }
 
-    /// Notes that something was appended by other means, and ends there.
+    /// Notes that something was appended by other means, and ends there. Nothing is to be written.
     pub(super) fn appended(&mut self, end_offset: Offset) {
         self.end_offset = end_offset;
     }
 
-    /// Holds one more until all that was written is committed.
+    /// Holds one more until all is committed that was written or is to be.
     pub(super) fn hold(&mut self, held: H) {
-        self.held.push_back((self.end_offset, held));
+        let offset = match self.unwritten.is_empty() {
+            true => self.end_offset,
+            false => NOT_WRITTEN,
+        };
+        self.held.push_back((offset, held));
     }
 
     /// The code for those who wait, when the disk has refused.
@@ -188,22 +185,5 @@ impl<H> Journal<H> {
     /// Is not told any more of the high watermark.
     pub(super) fn close(&self) {
         self.partition.interested.unregister(self.registration);
-    }
-}
-
-/// Waits for a shard that is being loaded.
-///
-/// # Errors
-/// It is not loaded yet, or has ended.
-pub(super) async fn until_loaded(is_loaded: &watch::Receiver<bool>) -> Result<(), ErrorCode> {
-    let mut is_loaded = is_loaded.clone();
-    if *is_loaded.borrow_and_update() {
-        return Ok(());
-    }
-    let loaded = is_loaded.wait_for(|is_loaded| *is_loaded);
-    match tokio::time::timeout(LOADING_PATIENCE, loaded).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(ErrorCode::CoordinatorNotAvailable),
-        Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),
     }
 }

@@ -9,7 +9,10 @@
 //! Whatever goes wrong ends the shard: everybody who waits is told to ask again, and the next request starts a new
 //! shard, which loads what is in the log.
 
-use super::journal::{COMMANDS_PER_WRITE, Entry, Journal, QUEUE, log, until_loaded};
+use super::journal::{
+    Journal, log,
+    queue::{Queue, Queued, Turns, queue},
+};
 use crate::{
     broker::Broker,
     partitions::Partition,
@@ -26,7 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, oneshot, watch},
+    sync::{Notify, Semaphore, oneshot},
     task::{JoinHandle, JoinSet},
 };
 
@@ -48,8 +51,7 @@ pub(crate) struct Setting {
 /// Where requests to a shard go in.
 #[derive(Clone)]
 pub(crate) struct ShardHandle {
-    commands: mpsc::Sender<Command>,
-    is_loaded: watch::Receiver<bool>,
+    queue: Queue<Command>,
     ends: Arc<Ends>,
 }
 
@@ -81,26 +83,24 @@ impl Ends {
 
 /// Starts a shard. It takes commands at once and answers them when it has loaded.
 pub(crate) fn start(setting: Setting) -> (ShardHandle, JoinHandle<()>) {
-    let (sender, commands) = mpsc::channel(QUEUE);
-    let (loaded, is_loaded) = watch::channel(false);
+    let (queue, turns) = queue();
     let ends = Arc::<Ends>::default();
     let handle = ShardHandle {
-        commands: sender,
-        is_loaded,
+        queue,
         ends: ends.clone(),
     };
-    (handle, tokio::spawn(run(setting, commands, loaded, ends)))
+    (handle, tokio::spawn(run(setting, turns, ends)))
 }
 
 impl ShardHandle {
     /// Whether the shard has ended and another one is to be started.
     pub(crate) fn has_ended(&self) -> bool {
-        self.commands.is_closed()
+        self.queue.has_ended()
     }
 
     /// Whether it answers at once.
     pub(crate) fn is_loaded(&self) -> bool {
-        *self.is_loaded.borrow() && !self.has_ended()
+        self.queue.is_loaded()
     }
 
     /// Has the shard decide, and waits until what it decided is committed.
@@ -111,7 +111,6 @@ impl ShardHandle {
         &self,
         decide: impl FnOnce(&mut Transactions, Now) -> Decision<R> + Send + 'static,
     ) -> Result<R, ErrorCode> {
-        until_loaded(&self.is_loaded).await?;
         let (answer, answered) = oneshot::channel();
         let command: Command = Box::new(move |transactions, now| {
             let decision = decide(transactions, now);
@@ -121,8 +120,7 @@ impl ShardHandle {
             });
             (decision.records, release)
         });
-        let sent = self.commands.send(command).await;
-        sent.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+        self.queue.send(command).await?;
         answered.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
     }
 
@@ -168,7 +166,7 @@ impl ShardHandle {
     }
 }
 
-async fn run(setting: Setting, mut commands: mpsc::Receiver<Command>, loaded: watch::Sender<bool>, ends: Arc<Ends>) {
+async fn run(setting: Setting, mut turns: Turns<Command>, ends: Arc<Ends>) {
     let Setting {
         partition,
         config,
@@ -189,9 +187,9 @@ async fn run(setting: Setting, mut commands: mpsc::Receiver<Command>, loaded: wa
     };
     let now = shard.journal.now();
     shard.transactions.on_loaded(now);
-    if shard.finish(Entry::default()).is_ok() {
-        loaded.send_replace(true);
-        shard.serve(&mut commands, &stop).await;
+    if shard.finish().is_ok() {
+        turns.open();
+        shard.serve(&mut turns, &stop).await;
     }
     // Whoever waits hears of it when its answer is dropped. The next shard begins when the queue is closed: no marker of
     // this one may be under way then.
@@ -227,15 +225,15 @@ impl Shard {
     }
 
     /// Serves until it cannot any more.
-    async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, stop: &Stop) {
+    async fn serve(&mut self, turns: &mut Turns<Command>, stop: &Stop) {
         let mut batch = Vec::new();
         let interest = self.journal.interest.clone();
         loop {
             let deadline = self.deadline();
             let mut done = None;
             tokio::select! {
-                count = commands.recv_many(&mut batch, COMMANDS_PER_WRITE) => {
-                    if count == 0 {
+                is_open = turns.next(&mut batch) => {
+                    if !is_open {
                         return;
                     }
                 }
@@ -248,7 +246,7 @@ impl Shard {
                 () = interest.news() => {}
                 () = stop.requested() => return,
             }
-            if self.journal.check().is_err() || self.work(batch.drain(..), done).is_err() {
+            if self.journal.check().is_err() || self.work(batch.drain(..).filter_map(Queued::wanted), done).is_err() {
                 return;
             }
         }
@@ -260,12 +258,11 @@ impl Shard {
         let broker = self.broker.upgrade().ok_or(ErrorCode::NotCoordinator)?;
         let version = broker.image.load().features().level(feature::TRANSACTION_VERSION);
         self.transactions.see_version(i8::try_from(version).unwrap_or(i8::MAX));
-        let mut entry = Entry::default();
         let now = self.journal.now();
         match done {
             Some(Done::Ended(Ended::Written(ending))) => {
                 let decision = self.transactions.handle_markers_written(&ending, now);
-                self.take(decision.records, &mut entry);
+                self.take(decision.records);
                 self.ends.complete(&ending.transactional_id);
             }
             Some(Done::Ended(Ended::Fenced | Ended::Stopped)) => return Err(ErrorCode::NotCoordinator),
@@ -275,30 +272,30 @@ impl Shard {
         }
         if self.transactions.next_deadline_ms() <= now.monotonic_ms {
             let decision = self.transactions.tick(now);
-            self.take(decision.records, &mut entry);
+            self.take(decision.records);
         }
         for command in commands {
             let (records, release) = command(&mut self.transactions, now);
-            self.take(records, &mut entry);
-            entry.held.push(Held::Answer(release));
-            if entry.is_full() {
-                self.finish(std::mem::take(&mut entry))?;
+            self.take(records);
+            self.journal.hold(Held::Answer(release));
+            if self.journal.is_full() {
+                self.finish()?;
             }
         }
         if self.transactions.take_wish_for_producer_id() {
             self.jobs
                 .spawn(async move { Done::ProducerId(broker.producer_ids.next(&broker).await.ok()) });
         }
-        self.finish(entry)
+        self.finish()
     }
 
     /// Makes a decision true here. It is told to nobody before it is in the log.
-    fn take(&mut self, records: Vec<CoordinatorRecord>, entry: &mut Entry<Held>) {
+    fn take(&mut self, records: Vec<CoordinatorRecord>) {
         for record in records {
             if let Err(error) = self.transactions.apply(&record) {
                 self.journal.not_readable(&error);
             }
-            entry.push(record);
+            self.journal.push(record);
         }
     }
 
@@ -306,11 +303,11 @@ impl Shard {
     ///
     /// # Errors
     /// As [`Journal::write`].
-    fn finish(&mut self, mut entry: Entry<Held>) -> Result<(), ErrorCode> {
-        entry
-            .held
-            .extend(self.transactions.take_endings().into_iter().map(Held::Ending));
-        self.journal.write(entry)?;
+    fn finish(&mut self) -> Result<(), ErrorCode> {
+        for ending in self.transactions.take_endings() {
+            self.journal.hold(Held::Ending(ending));
+        }
+        self.journal.write()?;
         self.release();
         Ok(())
     }

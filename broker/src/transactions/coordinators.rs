@@ -11,6 +11,7 @@ use crate::{
     runtime::transaction_shard::{self, Setting, ShardHandle},
     stop::Stop,
 };
+use hashbrown::HashMap;
 use ottla_coordinator::{Decision, Now, TransactionSummary, Transactions, TransactionsConfig};
 use ottla_protocol::{
     ErrorCode, Str,
@@ -18,7 +19,7 @@ use ottla_protocol::{
 };
 use ottla_replication::config::Layers;
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// The topic that holds transactions.

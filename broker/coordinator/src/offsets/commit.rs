@@ -36,7 +36,8 @@ impl Groups {
             Ok(rule) => rule,
             Err(error) => return Actions::reply(ticket, Reply::OffsetCommit(commit_refused(request, error))),
         };
-        let mut records = Vec::new();
+        let partitions = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+        let mut records = Vec::with_capacity(partitions);
         let topics = request.topics.iter();
         let topics = topics
             .map(|topic| self.commit_topic(request, topic, &rule, now, &mut records))
@@ -46,14 +47,16 @@ impl Groups {
                 group.member_was_heard(&request.member_id, step);
             }
         });
-        let mut actions = heard.unwrap_or_default();
+        let heard = heard.unwrap_or_default();
         let response = OffsetCommitResponse {
             topics,
             ..Default::default()
         };
-        actions.records.extend(records);
-        actions.replies.push((ticket, Reply::OffsetCommit(response)));
-        self.decided(actions)
+        records.extend(heard.records);
+        let mut replies = heard.replies;
+        replies.reserve_exact(1);
+        replies.push((ticket, Reply::OffsetCommit(response)));
+        self.decided(Actions { records, replies })
     }
 
     fn check_commit(&self, request: &OffsetCommitRequest, version: i16) -> Result<CommitRule<'_>, ErrorCode> {
@@ -83,7 +86,7 @@ impl Groups {
         let mut answered = OffsetCommitResponseTopic {
             name: topic.name.clone(),
             topic_id: topic.topic_id,
-            ..Default::default()
+            partitions: Vec::with_capacity(topic.partitions.len()),
         };
         for partition in &topic.partitions {
             let error = match rule.check(topic.topic_id, partition.partition_index) {

@@ -11,9 +11,8 @@
 //! ```
 //! All values are version 0.
 
-use super::{ApplyError, Record, decode_value, numbered};
+use super::{ApplyError, Record, decode_value, tombstone, written};
 use crate::outcome::CoordinatorRecord;
-use bytes::Bytes;
 use ottla_protocol::{
     Message, Str,
     messages::{
@@ -94,10 +93,10 @@ pub(super) fn decode(number: i16, mut key: Reader, record: &CoordinatorRecord) -
     Ok(Record::Consumer(group, what))
 }
 
-fn written<V: Message>(key: Bytes, value: Option<&V>) -> CoordinatorRecord {
-    CoordinatorRecord {
-        key,
-        value: value.map(|value| numbered(VALUE, value, VALUE)),
+fn record<V: Message>(number: i16, key: &impl Message, value: Option<&V>) -> CoordinatorRecord {
+    match value {
+        Some(value) => written(number, key, value, VALUE),
+        None => tombstone(number, key),
     }
 }
 
@@ -105,14 +104,14 @@ pub(crate) fn group(group_id: &Str, value: Option<&ConsumerGroupMetadataValue>) 
     let key = ConsumerGroupMetadataKey {
         group_id: group_id.clone(),
     };
-    written(numbered(GROUP, &key, 0), value)
+    record(GROUP, &key, value)
 }
 
 pub(crate) fn partition_metadata_tombstone(group_id: &Str) -> CoordinatorRecord {
     let key = ConsumerGroupPartitionMetadataKey {
         group_id: group_id.clone(),
     };
-    written::<ConsumerGroupMetadataValue>(numbered(PARTITION_METADATA, &key, 0), None)
+    tombstone(PARTITION_METADATA, &key)
 }
 
 pub(crate) fn member(
@@ -124,14 +123,14 @@ pub(crate) fn member(
         group_id: group_id.clone(),
         member_id: member_id.clone(),
     };
-    written(numbered(MEMBER, &key, 0), value)
+    record(MEMBER, &key, value)
 }
 
 pub(crate) fn target(group_id: &Str, value: Option<&ConsumerGroupTargetAssignmentMetadataValue>) -> CoordinatorRecord {
     let key = ConsumerGroupTargetAssignmentMetadataKey {
         group_id: group_id.clone(),
     };
-    written(numbered(TARGET, &key, 0), value)
+    record(TARGET, &key, value)
 }
 
 pub(crate) fn target_member(
@@ -143,7 +142,7 @@ pub(crate) fn target_member(
         group_id: group_id.clone(),
         member_id: member_id.clone(),
     };
-    written(numbered(TARGET_MEMBER, &key, 0), value)
+    record(TARGET_MEMBER, &key, value)
 }
 
 pub(crate) fn current_assignment(
@@ -155,7 +154,7 @@ pub(crate) fn current_assignment(
         group_id: group_id.clone(),
         member_id: member_id.clone(),
     };
-    written(numbered(CURRENT_ASSIGNMENT, &key, 0), value)
+    record(CURRENT_ASSIGNMENT, &key, value)
 }
 
 pub(crate) fn regular_expression(
@@ -167,7 +166,7 @@ pub(crate) fn regular_expression(
         group_id: group_id.clone(),
         regular_expression: regular_expression.clone(),
     };
-    written(numbered(REGULAR_EXPRESSION, &key, 0), value)
+    record(REGULAR_EXPRESSION, &key, value)
 }
 
 #[cfg(test)]

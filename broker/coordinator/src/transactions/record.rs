@@ -8,7 +8,7 @@
 use super::transaction::Transaction;
 use crate::{
     outcome::CoordinatorRecord,
-    record::{ApplyError, decode_value, numbered},
+    record::{self, ApplyError, decode_value},
 };
 use ottla_protocol::{
     Message, Str,
@@ -41,18 +41,15 @@ pub(super) fn decode(record: &CoordinatorRecord) -> Result<Record, ApplyError> {
 /// The record of `transaction`, where `transaction.version` is `version`.
 pub(super) fn transaction(id: &Str, transaction: &Transaction, version: i8) -> CoordinatorRecord {
     let version = i16::from(version > 0);
-    CoordinatorRecord {
-        value: Some(numbered(version, &transaction.to_value(version), version)),
-        ..tombstone(id)
-    }
+    record::written(KEY_VERSION, &key(id), &transaction.to_value(version), version)
 }
 
 pub(super) fn tombstone(id: &Str) -> CoordinatorRecord {
-    let key = TransactionLogKey {
+    record::tombstone(KEY_VERSION, &key(id))
+}
+
+fn key(id: &Str) -> TransactionLogKey {
+    TransactionLogKey {
         transactional_id: id.clone(),
-    };
-    CoordinatorRecord {
-        key: numbered(KEY_VERSION, &key, KEY_VERSION),
-        value: None,
     }
 }

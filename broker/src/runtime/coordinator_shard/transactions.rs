@@ -35,7 +35,6 @@ impl ShardHandle {
         producer: Producer,
         decide: impl FnOnce(&Groups, Now) -> TransactionalCommit + Send + 'static,
     ) -> Result<OffsetCommitResponse, ErrorCode> {
-        self.loaded().await?;
         let (answer, answered) = oneshot::channel();
         let commit = Commit {
             producer,
@@ -51,7 +50,6 @@ impl ShardHandle {
     /// # Errors
     /// As [`ShardHandle::decide`], or why the log refused the marker.
     pub(crate) async fn end_transaction(&self, marker: Marker) -> Result<(), ErrorCode> {
-        self.loaded().await?;
         let (answer, answered) = oneshot::channel();
         self.send(Command::End(End { marker, answer })).await?;
         answered.await.unwrap_or(Err(ErrorCode::CoordinatorNotAvailable))
@@ -63,13 +61,13 @@ impl Shard {
     ///
     /// # Errors
     /// The disk refused: the shard must end.
-    pub(super) fn commit(&mut self, commit: Commit) -> Result<(), ErrorCode> {
+    pub(super) fn commit(&mut self, commit: Commit, now: Now) -> Result<(), ErrorCode> {
         let Commit {
             producer,
             decide,
             answer,
         } = commit;
-        let TransactionalCommit { records, response } = decide(&self.groups, self.journal.now());
+        let TransactionalCommit { records, response } = decide(&self.groups, now);
         if !records.is_empty() {
             let appended = log::append(&self.journal.partition, &records, Some(producer));
             match self.verdict(appended)? {

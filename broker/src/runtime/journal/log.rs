@@ -21,6 +21,9 @@ const READ_BYTES: usize = 1 << 20;
 const INFLATED_BYTES: usize = 256 << 20;
 /// Bytes of records after which another batch is begun.
 const BATCH_BYTES: usize = 1 << 20;
+/// What a record without headers takes besides its key and its value: length, attributes, timestamp and offset as deltas, the
+/// lengths of both, and the number of headers.
+const RECORD_OVERHEAD_BYTES: usize = 5 + 1 + 10 + 5 + 5 + 5 + 1;
 
 /// Whose transaction the records are part of.
 #[derive(Clone, Copy, Debug)]
@@ -188,11 +191,10 @@ pub(in crate::runtime) fn append(
         None => BatchBuilder::new(),
     };
     let mut batches = Vec::new();
-    let mut builder = begun();
+    let mut builder = begun().room_for(room_for(records));
     for record in records {
         if builder.section_bytes() >= BATCH_BYTES {
-            let full = std::mem::replace(&mut builder, begun());
-            batches.extend_from_slice(&full.build());
+            std::mem::replace(&mut builder, begun()).build_behind(&mut batches);
         }
         builder.append(&NewRecord {
             timestamp,
@@ -201,9 +203,18 @@ pub(in crate::runtime) fn append(
             headers: &[],
         });
     }
-    batches.extend_from_slice(&builder.build());
+    builder.build_behind(&mut batches);
     // What groups decide is theirs to write; only what a producer commits is asked about.
     let check = transaction.map_or(TransactionCheck::Skipped, |producer| producer.check);
     let appended = partition.append_internal(&batches, timestamp, check)?;
     Ok(appended.last_offset + 1)
+}
+
+/// What the records take in a batch at most, or the bytes of a batch if that is less.
+fn room_for(records: &[CoordinatorRecord]) -> usize {
+    let bytes = records
+        .iter()
+        .map(|record| RECORD_OVERHEAD_BYTES + record.len_bytes())
+        .sum::<usize>();
+    bytes.min(BATCH_BYTES)
 }
