@@ -65,6 +65,8 @@ def commit(running):
     per_second = ("commits", "/s", lambda result: result["commits"] / result["seconds"])
     per_cpu = ("commits", "/processor second", lambda result: result["commits"] / result["cpu_seconds"])
     compare("200 members commit one partition each", [per_second, per_cpu], running, "commit", members=200)
+    nothing = load(running["ottla"], "floor", members=200)
+    print(f"  a server that does nothing: {nothing['system_us']:.2f} us in the kernel for a request, {nothing['user_us']:.2f} outside")
 
 
 def restart(running):

@@ -37,12 +37,12 @@ pub(super) async fn sorted<Committed: Future<Output = Vec<OffsetCommitResponseTo
     image: &MetadataImage,
     mut request: OffsetCommitRequest,
     uses_ids: bool,
-    commit: impl FnOnce(OffsetCommitRequest) -> Committed,
+    commit: impl FnOnce(Arc<OffsetCommitRequest>) -> Committed,
 ) -> Vec<OffsetCommitResponseTopic> {
     if request.topics.iter_mut().all(|topic| identify(image, topic, uses_ids)) {
         return match request.topics.is_empty() {
             true => Vec::new(),
-            false => commit(request).await,
+            false => commit(Arc::new(request)).await,
         };
     }
     let sorted: Vec<Sorted> = request
@@ -53,7 +53,7 @@ pub(super) async fn sorted<Committed: Future<Output = Vec<OffsetCommitResponseTo
     let topics: Vec<OffsetCommitRequestTopic> = sorted.iter().filter_map(|topic| topic.known.clone()).collect();
     let answered = match topics.is_empty() {
         true => Vec::new(),
-        false => commit(OffsetCommitRequest { topics, ..request }).await,
+        false => commit(Arc::new(OffsetCommitRequest { topics, ..request })).await,
     };
     let partitions = answered.iter().flat_map(|topic| &topic.partitions);
     let mut errors = partitions.map(|partition| partition.error_code);
@@ -146,8 +146,7 @@ impl Sorted {
 }
 
 /// The coordinator's answer for each topic; all of them exist.
-async fn commit(broker: &Broker, version: i16, request: OffsetCommitRequest) -> Vec<OffsetCommitResponseTopic> {
-    let request = Arc::new(request);
+async fn commit(broker: &Broker, version: i16, request: Arc<OffsetCommitRequest>) -> Vec<OffsetCommitResponseTopic> {
     let asked = request.clone();
     let decided = broker
         .coordinators

@@ -58,8 +58,7 @@ pub(super) async fn handle(
         topics,
         ..Default::default()
     };
-    let answered = offset_commit::sorted(&image, commit, version >= TOPIC_IDS_FROM, |known| async {
-        let known = Arc::new(known);
+    let answered = offset_commit::sorted(&image, commit, version >= TOPIC_IDS_FROM, |known| async move {
         let committed = commit_known(broker, version, claim, known.clone()).await;
         committed.unwrap_or_else(|error| commit_refused(&known, told(error, version)).topics)
     });

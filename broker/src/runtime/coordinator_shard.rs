@@ -53,6 +53,12 @@ impl Release {
     }
 }
 
+/// What comes of a request that is decided by whoever brings it.
+enum Decided {
+    Now(Reply),
+    Later(oneshot::Receiver<Result<Reply, ErrorCode>>),
+}
+
 enum Command {
     Decide(Decide, Answer),
     Look(Look),
@@ -114,8 +120,17 @@ impl ShardHandle {
         &self,
         decide: impl FnOnce(&mut Groups, Ticket, Now) -> Actions + Send + 'static,
     ) -> Result<Reply, ErrorCode> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Command::Decide(Box::new(decide), answer)).await?;
+        let answered = match self.at_once(decide, Shard::decide) {
+            Ok(decided) => match decided? {
+                Decided::Now(reply) => return Ok(reply),
+                Decided::Later(answered) => answered,
+            },
+            Err(decide) => {
+                let (answer, answered) = oneshot::channel();
+                self.queue(Command::Decide(Box::new(decide), answer)).await?;
+                answered
+            }
+        };
         answered.await.unwrap_or(Err(ErrorCode::CoordinatorNotAvailable))
     }
 
@@ -146,26 +161,42 @@ impl ShardHandle {
 
     /// Has the command obeyed, at once or when its turn comes.
     async fn send(&self, command: Command) -> Result<(), ErrorCode> {
-        let Some(command) = self.at_once(command) else {
-            return Ok(());
+        let obey = |shard: &mut Shard, command, now| {
+            shard.obey(command, now)?;
+            shard.finish()
         };
+        match self.at_once(command, obey) {
+            Ok(obeyed) => obeyed,
+            Err(command) => self.queue(command).await,
+        }
+    }
+
+    async fn queue(&self, command: Command) -> Result<(), ErrorCode> {
         let place = self.desk.queue();
         self.queue.send(Waiting { command, place }).await
     }
 
-    /// Gives the command back if it has to wait.
-    fn at_once(&self, command: Command) -> Option<Command> {
+    /// Has the shard obey at once, unless it cannot.
+    ///
+    /// # Errors
+    /// What was asked has to wait, and is given back.
+    fn at_once<A, T>(
+        &self,
+        asked: A,
+        obey: impl FnOnce(&mut Shard, A, Now) -> Result<T, ErrorCode>,
+    ) -> Result<Result<T, ErrorCode>, A> {
         let Some(mut shard) = self.desk.at_once() else {
-            return Some(command);
+            return Err(asked);
         };
         if !shard.may_go_on() {
             // Its task is woken by what waits, and ends it.
-            return Some(command);
+            return Err(asked);
         }
-        if shard.work(std::iter::once(command)) {
+        let obeyed = shard.work(|shard, now| obey(shard, asked, now));
+        if shard.wants_its_task() {
             self.desk.bell.notify_one();
         }
-        None
+        Ok(obeyed)
     }
 
     /// Topics are gone: their offsets go too, a little later.
@@ -241,12 +272,8 @@ async fn serve(desk: &Desk<Shard>, turns: &mut Turns<Waiting>, interest: &Intere
 fn take_turn(desk: &Desk<Shard>, batch: impl Iterator<Item = Waiting>) -> Result<Option<Instant>, ErrorCode> {
     let mut shard = desk.wait().ok_or(ErrorCode::CoordinatorNotAvailable)?;
     if shard.may_go_on() {
-        // Whoever waited has its place until the decision is made.
-        let mut places = Vec::new();
-        shard.work(batch.map(|Waiting { command, place }| {
-            places.push(place);
-            command
-        }));
+        // What went wrong is noted.
+        let _ = shard.work(|shard, now| shard.obey_all(batch, now));
     }
     match shard.failed {
         Some(error) => Err(error),
@@ -305,18 +332,28 @@ impl Shard {
         self.failed.is_none()
     }
 
-    /// Does all that is to be done now, the commands last. Says whether the task has to see to the shard earlier than it means to.
-    fn work(&mut self, commands: impl Iterator<Item = Command>) -> bool {
-        // What happened while it was written has woken nobody.
-        self.failed = self.try_work(commands).and_then(|()| self.journal.check()).err();
+    /// Whether the task has to see to the shard earlier than it means to.
+    fn wants_its_task(&self) -> bool {
         let is_sooner = |deadline: Instant| self.alarm.is_none_or(|alarm| deadline < alarm);
         self.failed.is_some() || self.deadline().is_some_and(is_sooner)
     }
 
+    /// Does all that is to be done now, and then what `obey` does.
+    ///
     /// # Errors
-    /// The shard cannot go on.
-    fn try_work(&mut self, commands: impl Iterator<Item = Command>) -> Result<(), ErrorCode> {
+    /// The shard cannot go on, which is noted.
+    fn work<T>(&mut self, obey: impl FnOnce(&mut Self, Now) -> Result<T, ErrorCode>) -> Result<T, ErrorCode> {
         let now = self.journal.now();
+        self.see_to(now);
+        let obeyed = obey(self, now);
+        // What happened while it was written has woken nobody.
+        let failed = obeyed.as_ref().err().copied();
+        self.failed = failed.or_else(|| self.journal.check().err());
+        obeyed
+    }
+
+    /// Decides what time and other topics bring.
+    fn see_to(&mut self, now: Now) {
         self.look_around();
         if self
             .groups
@@ -331,7 +368,13 @@ impl Shard {
             let actions = self.groups.on_topics_deleted(&gone);
             self.take(actions, None);
         }
-        for command in commands {
+    }
+
+    fn obey_all(&mut self, waiting: impl Iterator<Item = Waiting>, now: Now) -> Result<(), ErrorCode> {
+        // Whoever waited has its place until the decision is made.
+        let mut places = Vec::new();
+        for Waiting { command, place } in waiting {
+            places.push(place);
             self.obey(command, now)?;
             if self.journal.is_full() {
                 self.finish()?;
@@ -340,11 +383,41 @@ impl Shard {
         self.finish()
     }
 
+    /// Decides for whoever is at the desk.
+    fn decide(
+        &mut self,
+        decide: impl FnOnce(&mut Groups, Ticket, Now) -> Actions,
+        now: Now,
+    ) -> Result<Decided, ErrorCode> {
+        let ticket = self.next_ticket();
+        let mut actions = decide(&mut self.groups, ticket, now);
+        let own = actions.replies.iter().position(|(asked, _)| *asked == ticket);
+        let own = own.map(|at| actions.replies.remove(at).1);
+        self.take(actions, None);
+        self.finish()?;
+        Ok(match own {
+            Some(reply) if self.journal.is_committed() => Decided::Now(reply),
+            own => {
+                let (answer, answered) = oneshot::channel();
+                match own {
+                    Some(reply) => self.journal.hold(Release::Reply(answer, reply)),
+                    None => drop(self.waiting.insert(ticket, answer)),
+                }
+                self.release();
+                Decided::Later(answered)
+            }
+        })
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
     fn obey(&mut self, command: Command, now: Now) -> Result<(), ErrorCode> {
         match command {
             Command::Decide(decide, answer) => {
-                self.tickets += 1;
-                let ticket = Ticket(self.tickets);
+                let ticket = self.next_ticket();
                 let actions = decide(&mut self.groups, ticket, now);
                 self.take(actions, Some((ticket, answer)));
             }

@@ -175,6 +175,11 @@ impl<H> Journal<H> {
         tracing::error!(%topic, partition, %error, "a decision cannot be read back");
     }
 
+    /// Whether nothing is held, and all that was written is committed.
+    pub(super) fn is_committed(&self) -> bool {
+        self.held.is_empty() && self.end_offset <= self.partition.log().high_watermark()
+    }
+
     /// The next of what is held whose turn has come.
     pub(super) fn committed(&mut self) -> Option<H> {
         let high_watermark = self.partition.log().high_watermark();

@@ -1,12 +1,13 @@
 //! Groups of many members at little cost of their own: what a benchmark measures is the broker.
 //!
-//!     groups ADDRESS join|grow|commit|hold|fill|ready [key=value]...
+//!     groups ADDRESS join|grow|commit|floor|hold|fill|ready [key=value]...
 //!
 //! | what | |
 //! |---|---|
 //! | join | `members` join a group on a topic with as many partitions, until each has one |
 //! | grow | `members` have a topic with `partitions`; then it gets `more`, until they are shared out |
 //! | commit | `members` of a group with a partition each commit it, one commit after another, for `seconds` |
+//! | floor | as many connections as `members`, to a server of its own that does nothing, for `seconds`: what the kernel takes |
 //! | hold | members over four connections, `members` and then ten times as many, in groups of ten: what one costs |
 //! | fill | `commits` offsets, 100 in each of as many groups as that takes |
 //! | ready | until the coordinator of every group that `fill` made gives the offsets out |
@@ -20,6 +21,7 @@
 //! two owners, or when nothing comes about in two minutes.
 
 mod connection;
+mod floor;
 mod member;
 mod offsets;
 mod scenes;
@@ -41,7 +43,7 @@ pub(crate) struct Options {
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "groups ADDRESS join|grow|commit|hold|fill|ready [key=value]...";
+    let usage = "groups ADDRESS join|grow|commit|floor|hold|fill|ready [key=value]...";
     let address = arguments.next().context(usage)?;
     let what = arguments.next().context(usage)?;
     let options = Options::parse(address.parse()?, arguments)?;
@@ -52,6 +54,7 @@ fn main() -> anyhow::Result<()> {
             "join" => scenes::join(&options).await,
             "grow" => scenes::grow(&options).await,
             "commit" => scenes::commit(&options).await,
+            "floor" => floor::floor(&options).await,
             "hold" => scenes::hold(&options).await,
             "fill" => offsets::fill(&options).await,
             "ready" => offsets::ready(&options).await,
@@ -92,11 +95,8 @@ impl Options {
 
     /// Clock ticks that the broker has used.
     fn cpu_ticks(&self) -> anyhow::Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).context("pid=")?;
-        let (_, fields) = stat.rsplit_once(')').context("a stat line")?;
-        let mut fields = fields.split_whitespace().skip(11);
-        let mut next = || anyhow::Ok(fields.next().context("a field")?.parse::<u64>()?);
-        Ok(next()? + next()?)
+        let (user, system) = ticks_of(&format!("/proc/{}/stat", self.pid)).context("pid=")?;
+        Ok(user + system)
     }
 
     /// Kilobytes of memory that are the broker's own and of no file.
@@ -106,4 +106,13 @@ impl Options {
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("RssAnon")?.parse()?)
     }
+}
+
+/// Clock ticks in user mode and in the kernel, of a process or a thread.
+fn ticks_of(stat: &str) -> anyhow::Result<(u64, u64)> {
+    let stat = fs::read_to_string(stat)?;
+    let (_, fields) = stat.rsplit_once(')').context("a stat line")?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut next = || anyhow::Ok(fields.next().context("a field")?.parse::<u64>()?);
+    Ok((next()?, next()?))
 }
