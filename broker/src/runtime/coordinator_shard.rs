@@ -301,7 +301,7 @@ impl Shard {
         self.view.mark_changed();
         self.look_around();
         let actions = self.groups.on_loaded(self.journal.now());
-        self.take(actions, None);
+        self.take(actions);
         self.failed = self.finish().err();
     }
 
@@ -361,12 +361,12 @@ impl Shard {
             .is_some_and(|deadline_ms| deadline_ms <= now.monotonic_ms)
         {
             let actions = self.groups.tick(now);
-            self.take(actions, None);
+            self.take(actions);
         }
         let gone = std::mem::take(&mut *self.gone.lock());
         if !gone.is_empty() {
             let actions = self.groups.on_topics_deleted(&gone);
-            self.take(actions, None);
+            self.take(actions);
         }
     }
 
@@ -393,7 +393,7 @@ impl Shard {
         let mut actions = decide(&mut self.groups, ticket, now);
         let own = actions.replies.iter().position(|(asked, _)| *asked == ticket);
         let own = own.map(|at| actions.replies.remove(at).1);
-        self.take(actions, None);
+        self.take(actions);
         self.finish()?;
         Ok(match own {
             Some(reply) if self.journal.is_committed() => Decided::Now(reply),
@@ -419,7 +419,8 @@ impl Shard {
             Command::Decide(decide, answer) => {
                 let ticket = self.next_ticket();
                 let actions = decide(&mut self.groups, ticket, now);
-                self.take(actions, Some((ticket, answer)));
+                self.waiting.insert(ticket, answer);
+                self.take(actions);
             }
             Command::Look(look) => self.journal.hold(look(&self.groups)),
             // The log may refuse them: what was decided before must not be refused with them.
@@ -435,9 +436,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Makes a decision true here. It is told to nobody before it is in the log. `asked`: who asked for it; most are answered
-    /// by it.
-    fn take(&mut self, actions: Actions, mut asked: Option<(Ticket, Answer)>) {
+    /// Makes a decision true here. It is told to nobody before it is in the log.
+    fn take(&mut self, actions: Actions) {
         for record in actions.records {
             if let Err(error) = self.groups.apply(&record) {
                 self.journal.not_readable(&error);
@@ -445,15 +445,10 @@ impl Shard {
             self.journal.push(record);
         }
         for (ticket, reply) in actions.replies {
-            let answer = match asked.take_if(|(own, _)| *own == ticket) {
-                Some((_, answer)) => Some(answer),
-                None => self.waiting.remove(&ticket),
-            };
-            if let Some(answer) = answer {
+            if let Some(answer) = self.waiting.remove(&ticket) {
                 self.journal.hold(Release::Reply(answer, reply));
             }
         }
-        self.waiting.extend(asked);
     }
 
     /// Appends what was decided; the answers wait until it is committed.

@@ -131,10 +131,7 @@ impl<H> Journal<H> {
         if self.unwritten.is_empty() {
             return Ok(());
         }
-        // Whoever writes looks at the high watermark next, without being told to.
-        let appended = self
-            .interest
-            .without_news(|| log::append(&self.partition, &self.unwritten, None));
+        let appended = self.quietly(|partition| log::append(partition, &self.unwritten, None));
         self.unwritten.clear();
         self.unwritten.shrink_to(RECORDS_KEPT);
         self.unwritten_bytes = 0;
@@ -145,6 +142,11 @@ impl<H> Journal<H> {
         }
         self.end_offset = end_offset;
         Ok(())
+    }
+
+    /// Has something appended of which the shard's task need not hear: whoever does so looks at the high watermark next.
+    pub(super) fn quietly<T>(&self, append: impl FnOnce(&Arc<Partition>) -> T) -> T {
+        self.interest.without_news(|| append(&self.partition))
     }
 
     /// Notes that something was appended by other means, and ends there. Nothing is to be written.

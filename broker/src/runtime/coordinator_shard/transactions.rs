@@ -69,7 +69,8 @@ impl Shard {
         } = commit;
         let TransactionalCommit { records, response } = decide(&self.groups, now);
         if !records.is_empty() {
-            let appended = log::append(&self.journal.partition, &records, Some(producer));
+            let append = |partition: &_| log::append(partition, &records, Some(producer));
+            let appended = self.journal.quietly(append);
             match self.verdict(appended)? {
                 Ok(end_offset) => self.journal.appended(end_offset),
                 Err(refused) => {
@@ -94,7 +95,7 @@ impl Shard {
     /// The disk refused: the shard must end.
     pub(super) fn end_transaction(&mut self, end: End) -> Result<(), ErrorCode> {
         let End { marker, answer } = end;
-        let appended = self.journal.partition.append_marker(&marker);
+        let appended = self.journal.quietly(|partition| partition.append_marker(&marker));
         match self.verdict(appended.map(|placed| placed.appended.last_offset + 1))? {
             Ok(end_offset) => {
                 self.journal.appended(end_offset);
