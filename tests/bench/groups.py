@@ -33,8 +33,9 @@ def rounds():
     return (KINDS + KINDS[::-1]) * ((ROUNDS + 1) // 2)
 
 
-def compare(title, figures, running, what, **options):
-    """Runs a scene on both; `figures` are (name, unit, of a result). Each run has a topic and a group of its own."""
+def compare(title, figures, running, what, between=lambda: None, **options):
+    """Runs a scene on both; `figures` are (name, unit, of a result). Each run has a topic and a group of its own.
+    `between` is called after each run."""
     print(f"\n{title}")
     for kind in KINDS:
         load(running[kind], what, name=f"{what}-warm", **options)
@@ -44,6 +45,7 @@ def compare(title, figures, running, what, **options):
         results[kind].append(result)
         shown = ", ".join(f"{name} {of(result):.3f} {unit}" for name, unit, of in figures)
         print(f"  {kind:7} {shown}   {result}", flush=True)
+        between()
     for name, _, of in figures:
         ratios = [of(ours) / of(theirs) for ours in results["ottla"] for theirs in results["apache"]]
         print(f"  {name}, ottla / apache: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
@@ -64,9 +66,16 @@ def grow(running):
 def commit(running):
     per_second = ("commits", "/s", lambda result: result["commits"] / result["seconds"])
     per_cpu = ("commits", "/processor second", lambda result: result["commits"] / result["cpu_seconds"])
-    compare("200 members commit one partition each", [per_second, per_cpu], running, "commit", members=200)
-    nothing = load(running["ottla"], "floor", members=200)
-    print(f"  a server that does nothing: {nothing['system_us']:.2f} us in the kernel for a request, {nothing['user_us']:.2f} outside")
+    floors = []
+
+    def floor():
+        """What a request costs a server that does nothing, as the machine is now."""
+        result = load(running["ottla"], "floor", members=200, seconds=3)
+        floors.append(1e6 / (result["system_us"] + result["user_us"]))
+
+    compare("200 members commit one partition each", [per_second, per_cpu], running, "commit", floor, members=200)
+    print(f"  requests that a server answers which does nothing: {statistics.median(floors):.0f} /processor second "
+          f"({min(floors):.0f} to {max(floors):.0f})")
 
 
 def restart(running):

@@ -5,7 +5,7 @@
 #                       one epoch, and the broker's processor time for it
 #   groups.sh grow      10 members, 100 partitions, and then 900 more: until they are shared out
 #   groups.sh commit    200 members, each commits the offset of its partition, one after another: commits per second, and per
-#                       second of the broker's processor time
+#                       second of the broker's processor time; and what a server does that only answers
 #   groups.sh restart   COMMITS (1000000) committed offsets, a clean stop, a start: until every coordinator gives them out
 #   groups.sh memory    anonymous memory of a group member, slope from 1,000 to 10,000 in groups of ten (Ottla alone)
 #   groups.sh           all five
