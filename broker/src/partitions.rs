@@ -29,8 +29,7 @@ use std::{collections::HashSet, sync::Arc};
 /// All partitions with a log here.
 #[derive(Default)]
 pub(crate) struct Partitions {
-    /// Asked by every partition of every request: the hash is hashbrown's, which takes a quarter of what the standard
-    /// library's does.
+    /// Asked by every partition of every request: the hash is hashbrown's, which is cheaper than the standard library's.
     by_topic: RwLock<HashMap<Uuid, Vec<Option<Arc<Partition>>>>>,
     /// Partitions that should be here and whose log could not be opened.
     offline: RwLock<HashSet<(Uuid, i32)>>,

@@ -19,7 +19,7 @@ use tokio::{
     task::LocalSet,
 };
 
-/// As long as an OffsetCommit of one partition, and its answer.
+/// No shorter than an OffsetCommit of one partition, and than its answer.
 const REQUEST: [u8; 120] = [0; 120];
 const ANSWER: [u8; 50] = [0; 50];
 /// Microseconds of a clock tick of /proc.
