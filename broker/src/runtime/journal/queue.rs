@@ -139,6 +139,14 @@ mod tests {
         runtime.expect("a runtime").block_on(future)
     }
 
+    /// Of a client that does not wait for the load.
+    fn impatient(queue: Queue<i32>) -> Queue<i32> {
+        Queue {
+            patience: Duration::ZERO,
+            ..queue
+        }
+    }
+
     async fn taken(turns: &mut Turns<i32>) -> Vec<i32> {
         let mut batch = Vec::new();
         assert!(turns.next(&mut batch).await);
@@ -166,10 +174,7 @@ mod tests {
     fn what_a_client_was_told_to_ask_again_is_not_obeyed_later() {
         block_on(async {
             let (queue, mut turns) = queue();
-            let impatient = Queue {
-                patience: Duration::ZERO,
-                ..queue.clone()
-            };
+            let impatient = impatient(queue);
             assert_eq!(impatient.send(1).await, Err(ErrorCode::CoordinatorLoadInProgress));
             turns.open();
             assert_eq!(impatient.send(2).await, Ok(()));
@@ -181,10 +186,7 @@ mod tests {
     fn who_finds_the_queue_full_of_what_was_given_up_does_not_wait_longer() {
         block_on(async {
             let (queue, mut turns) = queue();
-            let impatient = Queue {
-                patience: Duration::ZERO,
-                ..queue.clone()
-            };
+            let impatient = impatient(queue);
             for command in 0..2 * LENGTH as i32 {
                 let sent = impatient.send(command).await;
                 assert_eq!(sent, Err(ErrorCode::CoordinatorLoadInProgress), "{command}");
